@@ -1,0 +1,122 @@
+/* fastcnn.h: the contract between the C kernels and their one caller, fastcnn/_core.pyx.
+ *
+ * Every kernel exists once per instruction-set level and element type, stamped from the same body (stamp.c). They are
+ * reached through a table: fc_float32_kernels() and fc_float64_kernels() give the tables of the level in use.
+ *
+ * Promises of the kernels
+ *   arrays       C-contiguous, aligned to their element, no overlap between inputs and outputs
+ *   shapes       checked: a kernel is only called with a shape that fc_*_shape_check() has accepted
+ *   memory       none allocated; scratch comes from the caller, who asks *_workspace() for the number of bytes
+ *   threads      `workers` threads share the work; results are the same bits for every number of workers
+ *   denormals    flushed to zero while a kernel runs; the caller's floating-point state is restored
+ */
+#ifndef FASTCNN_H
+#define FASTCNN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum fc_status {
+    FC_OK,
+    FC_BAD_SIZE,          /* a size below one (below zero for the batch) */
+    FC_BAD_STRIDE,        /* stride or dilation below one */
+    FC_BAD_PADDING,       /* negative, or more than half a pooling window */
+    FC_KERNEL_TOO_LARGE,  /* the (dilated) kernel does not fit the padded input */
+    FC_WINDOW_TOO_LARGE,  /* a pooling window of more than 255 cells: its argmax would not fit a byte */
+    FC_OVERFLOW,          /* a product of sizes does not fit 63 bits */
+    FC_BAD_INDEX          /* an argmax outside its window, or a class index outside the classes */
+} fc_status;
+
+typedef enum fc_algorithm { FC_AUTO, FC_DIRECT, FC_IM2COL } fc_algorithm;
+typedef enum fc_direction { FC_FORWARD, FC_BACKWARD_INPUT, FC_BACKWARD_WEIGHT } fc_direction;
+
+/* x (batch, channels, height, width) * weight (out_channels, channels, kernel_height, kernel_width)
+ *   -> y (batch, out_channels, out_height, out_width) */
+typedef struct fc_conv_shape {
+    int64_t batch, channels, height, width;
+    int64_t out_channels, kernel_height, kernel_width;
+    int64_t stride_height, stride_width;
+    int64_t padding_height, padding_width;
+    int64_t dilation_height, dilation_width;
+    int64_t out_height, out_width; /* filled in by fc_conv_shape_check */
+} fc_conv_shape;
+
+/* x (planes, height, width) -> y (planes, out_height, out_width); planes = batch * channels */
+typedef struct fc_pool_shape {
+    int64_t planes, height, width;
+    int64_t kernel_height, kernel_width;
+    int64_t stride_height, stride_width;
+    int64_t padding_height, padding_width;
+    int64_t out_height, out_width; /* filled in by fc_pool_shape_check */
+} fc_pool_shape;
+
+/* c (m, n) = op(a) (m, k) @ op(b) (k, n); a transposed operand is stored as (k, m) or (n, k) */
+typedef struct fc_matmul_shape {
+    int64_t m, n, k;
+    bool transpose_a, transpose_b;
+} fc_matmul_shape;
+
+fc_status fc_conv_shape_check(fc_conv_shape *shape);
+fc_status fc_pool_shape_check(fc_pool_shape *shape);
+
+#define FC_DECLARE_KERNELS(table, real)                                                                              \
+    typedef struct table {                                                                                           \
+        fc_algorithm (*conv2d_algorithm)(const fc_conv_shape *, fc_direction);                                       \
+        size_t (*conv2d_workspace)(const fc_conv_shape *, fc_direction, fc_algorithm, int workers);                  \
+        void (*conv2d)(const fc_conv_shape *, fc_algorithm, const real *x, const real *weight, const real *bias,     \
+                       real *y, void *workspace, int workers);                                                       \
+        void (*conv2d_backward_input)(const fc_conv_shape *, fc_algorithm, const real *dy, const real *weight,       \
+                                      real *dx, void *workspace, int workers);                                       \
+        void (*conv2d_backward_weight)(const fc_conv_shape *, fc_algorithm, const real *dy, const real *x,           \
+                                       real *dweight, void *workspace, int workers);                                 \
+        void (*channel_sum)(int64_t batch, int64_t channels, int64_t plane, const real *x, real *sum, int workers);  \
+        void (*im2col)(const fc_conv_shape *, const real *x, real *columns, int workers);                            \
+        void (*col2im)(const fc_conv_shape *, const real *columns, real *x, int workers);                            \
+        size_t (*matmul_workspace)(const fc_matmul_shape *, int workers);                                            \
+        void (*matmul)(const fc_matmul_shape *, const real *a, const real *b, real *c, void *workspace,              \
+                       int workers);                                                                                 \
+        void (*max_pool2d)(const fc_pool_shape *, const real *x, real *y, uint8_t *argmax, int workers);             \
+        fc_status (*max_pool2d_backward)(const fc_pool_shape *, const real *dy, const uint8_t *argmax, real *dx,     \
+                                         int workers);                                                               \
+        void (*relu)(int64_t count, const real *x, real *y, int workers);                                            \
+        void (*relu_backward)(int64_t count, const real *dy, const real *y, real *dx, int workers);                  \
+        void (*dropout)(int64_t count, const real *x, double p, uint64_t seed, uint64_t offset, real *y,             \
+                        int workers);                                                                                \
+        void (*softmax)(int64_t rows, int64_t classes, const real *x, real *y, int workers);                         \
+        void (*softmax_backward)(int64_t rows, int64_t classes, const real *dy, const real *y, real *dx,             \
+                                 int workers);                                                                       \
+        void (*log_softmax)(int64_t rows, int64_t classes, const real *x, real *y, int workers);                     \
+        void (*log_softmax_backward)(int64_t rows, int64_t classes, const real *dy, const real *y, real *dx,         \
+                                     int workers);                                                                   \
+        void (*cross_entropy)(int64_t rows, int64_t classes, const real *logits, const int64_t *index,               \
+                              const real *soft, real *loss, int workers);                                            \
+        void (*cross_entropy_backward)(int64_t rows, int64_t classes, const real *dloss, const real *logits,         \
+                                       const int64_t *index, const real *soft, real *dlogits, int workers);          \
+        void (*rmsprop_update)(int64_t count, real *data, const real *grad, real *square_average, double lr,         \
+                               double decay, double eps, int workers);                                               \
+        void (*sgd_update)(int64_t count, real *data, const real *grad, double lr, int workers);                     \
+    } table;
+
+FC_DECLARE_KERNELS(fc_kernels_float32, float)
+FC_DECLARE_KERNELS(fc_kernels_float64, double)
+
+/* Instruction-set levels, lowest first. fc_isa_usable: compiled in, and this CPU has it. */
+typedef enum fc_isa { FC_BASELINE, FC_AVX2, FC_AVX512, FC_ISA_COUNT } fc_isa;
+
+const char *fc_isa_name(fc_isa level);
+bool fc_isa_compiled(fc_isa level);
+bool fc_isa_usable(fc_isa level);
+fc_isa fc_isa_current(void);
+void fc_isa_select(fc_isa level); /* level must be usable */
+bool fc_has_openmp(void);
+#ifdef __clang__
+#define FC_COMPILER "clang " __clang_version__
+#else
+#define FC_COMPILER "gcc " __VERSION__
+#endif
+
+const fc_kernels_float32 *fc_float32_kernels(void);
+const fc_kernels_float64 *fc_float64_kernels(void);
+
+#endif

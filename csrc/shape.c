@@ -1,0 +1,92 @@
+/* shape.c: output sizes of convolution and pooling, and what makes a shape acceptable. The only place that computes
+ * them: Python asks here too. */
+#include "fastcnn.h"
+#include "shape.h"
+
+/* Generous enough for any array that exists, small enough that sums of a few such numbers cannot overflow. */
+static const int64_t LARGEST = INT64_MAX / 16;
+
+static bool all_within(const int64_t *values, int count, int64_t lowest)
+{
+    for (int i = 0; i < count; i++)
+        if (values[i] < lowest || values[i] > LARGEST)
+            return false;
+    return true;
+}
+
+static bool product_fits(const int64_t *factors, int count)
+{
+    int64_t product = 8; /* bytes of the larger element */
+    for (int i = 0; i < count; i++)
+        if (!multiply_checked(&product, factors[i]))
+            return false;
+    return true;
+}
+
+/* How often a window of `extent` cells, moved by `stride`, fits `size` cells with `padding` on both sides. */
+static fc_status positions(int64_t size, int64_t extent, int64_t stride, int64_t padding, int64_t *count)
+{
+    const int64_t padded = size + 2 * padding;
+    if (extent > padded)
+        return FC_KERNEL_TOO_LARGE;
+    *count = (padded - extent) / stride + 1;
+    return FC_OK;
+}
+
+static fc_status dilated_extent(int64_t kernel, int64_t dilation, int64_t *extent)
+{
+    *extent = kernel - 1;
+    if (!multiply_checked(extent, dilation) || *extent >= LARGEST)
+        return FC_OVERFLOW;
+    *extent += 1;
+    return FC_OK;
+}
+
+fc_status fc_conv_shape_check(fc_conv_shape *s)
+{
+    const int64_t sizes[] = {s->channels, s->height, s->width, s->out_channels, s->kernel_height, s->kernel_width};
+    const int64_t steps[] = {s->stride_height, s->stride_width, s->dilation_height, s->dilation_width};
+    const int64_t paddings[] = {s->padding_height, s->padding_width};
+    int64_t extent_height, extent_width;
+    fc_status status;
+    if (!all_within(sizes, 6, 1) || !all_within(&s->batch, 1, 0))
+        return FC_BAD_SIZE;
+    if (!all_within(steps, 4, 1))
+        return FC_BAD_STRIDE;
+    if (!all_within(paddings, 2, 0))
+        return FC_BAD_PADDING;
+    if ((status = dilated_extent(s->kernel_height, s->dilation_height, &extent_height)) ||
+        (status = dilated_extent(s->kernel_width, s->dilation_width, &extent_width)) ||
+        (status = positions(s->height, extent_height, s->stride_height, s->padding_height, &s->out_height)) ||
+        (status = positions(s->width, extent_width, s->stride_width, s->padding_width, &s->out_width)))
+        return status;
+    const int64_t batch = max_size(s->batch, 1);
+    const int64_t padded_height = s->height + 2 * s->padding_height, padded_width = s->width + 2 * s->padding_width;
+    const int64_t input[] = {batch, s->channels, padded_height, padded_width};
+    const int64_t weight[] = {s->out_channels, s->channels, s->kernel_height, s->kernel_width};
+    const int64_t output[] = {batch, s->out_channels, s->out_height, s->out_width};
+    return product_fits(input, 4) && product_fits(weight, 4) && product_fits(output, 4) ? FC_OK : FC_OVERFLOW;
+}
+
+fc_status fc_pool_shape_check(fc_pool_shape *s)
+{
+    const int64_t sizes[] = {s->height, s->width, s->kernel_height, s->kernel_width};
+    const int64_t steps[] = {s->stride_height, s->stride_width};
+    const int64_t paddings[] = {s->padding_height, s->padding_width};
+    fc_status status;
+    if (!all_within(sizes, 4, 1) || !all_within(&s->planes, 1, 0))
+        return FC_BAD_SIZE;
+    if (!all_within(steps, 2, 1))
+        return FC_BAD_STRIDE;
+    if (!all_within(paddings, 2, 0) || s->padding_height > s->kernel_height / 2 ||
+        s->padding_width > s->kernel_width / 2)
+        return FC_BAD_PADDING;
+    if (s->kernel_height > 255 || s->kernel_width > 255 || s->kernel_height * s->kernel_width > 255)
+        return FC_WINDOW_TOO_LARGE;
+    if ((status = positions(s->height, s->kernel_height, s->stride_height, s->padding_height, &s->out_height)) ||
+        (status = positions(s->width, s->kernel_width, s->stride_width, s->padding_width, &s->out_width)))
+        return status;
+    const int64_t input[] = {max_size(s->planes, 1), s->height, s->width};
+    const int64_t output[] = {max_size(s->planes, 1), s->out_height, s->out_width};
+    return product_fits(input, 3) && product_fits(output, 3) ? FC_OK : FC_OVERFLOW;
+}

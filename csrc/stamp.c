@@ -1,0 +1,63 @@
+/* stamp.c: all kernels for one instruction-set level and one element type.
+ *
+ * setup.py compiles this file once per level and type, each time with the level's own -m flags, with FC_DOUBLE for
+ * float64, and with FC_TABLE set to the name of the table below (fc_avx2_float32, ...). The bodies know neither level
+ * nor type: they are written with `real`, `vec` and the tile sizes.
+ */
+#include <math.h>
+
+#include "fastcnn.h"
+#include "parallel.h"
+#include "random.h"
+#include "shape.h"
+#include "vec.h"
+
+#include "transpose.inc"
+
+#include "multiply.inc"
+
+#include "im2col.inc"
+#include "matmul.inc"
+#include "padded.inc"
+#include "pointwise.inc"
+#include "pool.inc"
+#include "softmax.inc"
+
+#include "conv_direct.inc"
+#include "conv_im2col.inc"
+#include "conv_weight.inc"
+
+#include "conv.inc"
+
+#ifdef FC_DOUBLE
+typedef fc_kernels_float64 kernel_table;
+#else
+typedef fc_kernels_float32 kernel_table;
+#endif
+
+extern const kernel_table FC_TABLE;
+const kernel_table FC_TABLE = {
+    .conv2d_algorithm = conv2d_algorithm,
+    .conv2d_workspace = conv2d_workspace,
+    .conv2d = conv2d,
+    .conv2d_backward_input = conv2d_backward_input,
+    .conv2d_backward_weight = conv2d_backward_weight,
+    .channel_sum = channel_sum,
+    .im2col = im2col,
+    .col2im = col2im,
+    .matmul_workspace = matmul_workspace,
+    .matmul = matmul,
+    .max_pool2d = max_pool2d,
+    .max_pool2d_backward = max_pool2d_backward,
+    .relu = relu,
+    .relu_backward = relu_backward,
+    .dropout = dropout,
+    .softmax = softmax,
+    .softmax_backward = softmax_backward,
+    .log_softmax = log_softmax,
+    .log_softmax_backward = log_softmax_backward,
+    .cross_entropy = cross_entropy,
+    .cross_entropy_backward = cross_entropy_backward,
+    .rmsprop_update = rmsprop_update,
+    .sgd_update = sgd_update,
+};

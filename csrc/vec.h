@@ -1,0 +1,125 @@
+/* vec.h: the element type `real` and the vector type `vec` of the current stamp, and the few things that vector
+ * extensions cannot say: splat, masked edges, select, shuffles. Arithmetic on vec is written with plain operators. */
+#ifndef FASTCNN_VEC_H
+#define FASTCNN_VEC_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX2__) || defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+#ifdef FC_DOUBLE
+typedef double real;
+typedef int64_t real_bits;
+#define REAL_BYTES 8
+#else
+typedef float real;
+typedef int32_t real_bits;
+#define REAL_BYTES 4
+#endif
+
+#if defined(__AVX512F__)
+#define VEC_BYTES 64
+#elif defined(__AVX2__)
+#define VEC_BYTES 32
+#else
+#define VEC_BYTES 16
+#endif
+#define VL (VEC_BYTES / REAL_BYTES) /* lanes of a vec */
+
+typedef real vec __attribute__((vector_size(VEC_BYTES)));
+typedef real_bits vec_bits __attribute__((vector_size(VEC_BYTES)));
+typedef uint8_t vec_bytes __attribute__((vector_size(VL)));
+typedef real vec_unaligned __attribute__((vector_size(VEC_BYTES), aligned(REAL_BYTES), may_alias));
+
+#define INLINE static inline __attribute__((always_inline))
+/* Before a loop over registers: it must be unrolled whole, or the registers become memory. */
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+INLINE vec load(const real *from) { return *(const vec_unaligned *)from; }
+INLINE void store(real *to, vec value) { *(vec_unaligned *)to = value; }
+INLINE vec splat(real value) { return value - (vec){0}; }
+
+/* where mask (all ones or all zeros a lane): a, else b */
+INLINE vec blend(vec_bits mask, vec a, vec b) { return (vec)((mask & (vec_bits)a) | (~mask & (vec_bits)b)); }
+INLINE vec_bits blend_bits(vec_bits mask, vec_bits a, vec_bits b) { return (mask & a) | (~mask & b); }
+
+/* The first `count` (0 .. VL) lanes from memory, zeros behind them; nothing past them is touched. */
+INLINE vec load_first(const real *from, int64_t count)
+{
+#if defined(__AVX512F__) && defined(FC_DOUBLE)
+    return (vec)_mm512_maskz_loadu_pd((__mmask8)((1u << count) - 1), from);
+#elif defined(__AVX512F__)
+    return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), from);
+#else
+    real lanes[VL] = {0};
+    memcpy(lanes, from, (size_t)count * sizeof(real));
+    return load(lanes);
+#endif
+}
+
+INLINE void store_first(real *to, vec value, int64_t count)
+{
+#if defined(__AVX512F__) && defined(FC_DOUBLE)
+    _mm512_mask_storeu_pd(to, (__mmask8)((1u << count) - 1), (__m512d)value);
+#elif defined(__AVX512F__)
+    _mm512_mask_storeu_ps(to, (__mmask16)((1u << count) - 1), (__m512)value);
+#else
+    real lanes[VL];
+    store(lanes, value);
+    memcpy(to, lanes, (size_t)count * sizeof(real));
+#endif
+}
+
+#ifdef __clang__
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (vec_bits){__VA_ARGS__})
+#endif
+
+/* Lanes a0 b0 a1 b1 ... of the lower and of the upper halves; lanes 0 2 4 ... and 1 3 5 ... of a followed by b. */
+#if VL == 16
+#define LOW_PAIRS 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH_PAIRS 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define EVEN_LANES 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define ODD_LANES 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#elif VL == 8
+#define LOW_PAIRS 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH_PAIRS 4, 12, 5, 13, 6, 14, 7, 15
+#define EVEN_LANES 0, 2, 4, 6, 8, 10, 12, 14
+#define ODD_LANES 1, 3, 5, 7, 9, 11, 13, 15
+#elif VL == 4
+#define LOW_PAIRS 0, 4, 1, 5
+#define HIGH_PAIRS 2, 6, 3, 7
+#define EVEN_LANES 0, 2, 4, 6
+#define ODD_LANES 1, 3, 5, 7
+#else
+#define LOW_PAIRS 0, 2
+#define HIGH_PAIRS 1, 3
+#define EVEN_LANES 0, 2
+#define ODD_LANES 1, 3
+#endif
+
+INLINE vec interleave_low(vec a, vec b) { return SHUFFLE(a, b, LOW_PAIRS); }
+INLINE vec interleave_high(vec a, vec b) { return SHUFFLE(a, b, HIGH_PAIRS); }
+INLINE vec even_lanes(vec a, vec b) { return SHUFFLE(a, b, EVEN_LANES); }
+INLINE vec odd_lanes(vec a, vec b) { return SHUFFLE(a, b, ODD_LANES); }
+
+INLINE real sum_lanes(vec value)
+{
+    real lanes[VL], sum;
+    store(lanes, value);
+    for (int width = VL / 2; width > 0; width /= 2)
+        for (int lane = 0; lane < width; lane++)
+            lanes[lane] += lanes[lane + width];
+    sum = lanes[0];
+    return sum;
+}
+
+#endif

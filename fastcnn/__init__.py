@@ -1,0 +1,70 @@
+"""fastcnn: small convolutional networks, trained and run on the CPU.
+
+>>> import fastcnn as fc
+>>> model = fc.models.gorgonia(seed=1)
+>>> loss, optimizer = fc.CrossEntropyLoss(), fc.RMSprop(model.parameters())
+>>> digits = fc.data.load_dataset("sample")
+>>> x = fc.data.scale_pixels(digits.train_images[:100], "gorgonia", "float32")
+>>> cost = fc.train_step(model, loss, optimizer, x, digits.train_labels[:100])
+>>> model(x).shape
+(100, 10)
+
+Where to look: `fastcnn.ops` (one function per operation), `fastcnn.layers`, `fastcnn.Sequential`, `fastcnn.losses`,
+`fastcnn.optim`, `fastcnn.init`, `fastcnn.models`, `fastcnn.data`; on the command line `python -m fastcnn.train --help`.
+"""
+
+from fastcnn.config import __version__, configure_from_environment, get_num_threads, set_num_threads, show_config
+
+configure_from_environment()
+
+from fastcnn import data, init, losses, models, ops, optim  # noqa: E402  (kernels are chosen first)
+from fastcnn.errors import ConfigError, DataError, DTypeError, FastcnnError, ShapeError  # noqa: E402
+from fastcnn.graph import Sequential  # noqa: E402
+from fastcnn.layers import (  # noqa: E402
+    Conv2d,
+    Dropout,
+    Flatten,
+    Layer,
+    Linear,
+    MaxPool2d,
+    Parameter,
+    ReLU,
+    Training,
+)
+from fastcnn.losses import CrossEntropyLoss, LogProductLoss, ProductLoss  # noqa: E402
+from fastcnn.optim import SGD, RMSprop  # noqa: E402
+from fastcnn.training import train_step  # noqa: E402
+
+__all__ = [
+    "SGD",
+    "ConfigError",
+    "Conv2d",
+    "CrossEntropyLoss",
+    "DTypeError",
+    "DataError",
+    "Dropout",
+    "FastcnnError",
+    "Flatten",
+    "Layer",
+    "Linear",
+    "LogProductLoss",
+    "MaxPool2d",
+    "Parameter",
+    "ProductLoss",
+    "RMSprop",
+    "ReLU",
+    "Sequential",
+    "ShapeError",
+    "Training",
+    "__version__",
+    "data",
+    "get_num_threads",
+    "init",
+    "losses",
+    "models",
+    "ops",
+    "optim",
+    "set_num_threads",
+    "show_config",
+    "train_step",
+]

@@ -1,0 +1,96 @@
+"""What this installation is and runs on: instruction-set level, threads, and `show_config()` that tells it all.
+
+Imported once by the package: picks the best kernels this CPU has, or those that FASTCNN_ISA names, and as many threads
+as this process may use, or as FASTCNN_NUM_THREADS (or else OMP_NUM_THREADS) says.
+"""
+
+import math
+import os
+import platform
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from fastcnn import _core
+from fastcnn.errors import ConfigError
+
+__version__ = "0.1.0"
+
+
+def _environment_count(name: str) -> int | None:
+    """The positive int that an environment variable holds, None if it is unset or empty."""
+    text = os.environ.get(name, "").split(",")[0].strip()  # OMP_NUM_THREADS may be a list, one level each
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(f"{name} must be a number of threads, at least 1, got {text!r}")
+    return int(text)
+
+
+def _cgroup_quota() -> float:
+    """CPUs' worth of time that the container grants, infinity where it sets no limit."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()  # cgroup v2
+    except (OSError, ValueError):
+        try:
+            folder = Path("/sys/fs/cgroup/cpu")  # cgroup v1
+            quota = Path(folder, "cpu.cfs_quota_us").read_text().strip()
+            period = Path(folder, "cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return math.inf
+    return math.inf if quota in ("max", "-1") else int(quota) / int(period)
+
+
+def available_cpus() -> int:
+    """CPUs that this process may use: its affinity mask, or the container's quota if that is less."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return affinity if quota == math.inf else max(1, min(affinity, math.ceil(quota)))
+
+
+def default_threads() -> int:
+    """FASTCNN_NUM_THREADS, else OMP_NUM_THREADS, else `available_cpus()`."""
+    return _environment_count("FASTCNN_NUM_THREADS") or _environment_count("OMP_NUM_THREADS") or available_cpus()
+
+
+def set_num_threads(count: int) -> None:
+    """Let kernels use `count` threads from now on. The results do not depend on it.
+
+    Raises:
+        ConfigError: below 1; or above 1 in a forked child, where threads would hang.
+    """
+    _core.set_num_threads(count)
+
+
+def get_num_threads() -> int:
+    """Number of threads that kernels use; 1 in a build without OpenMP and in a forked child."""
+    return _core.get_num_threads()
+
+
+def show_config() -> str:
+    """Version, compiler, instruction-set levels, OpenMP and threads, as a few lines of text.
+
+    >>> show_config().splitlines()[0].startswith("fastcnn 0.")
+    True
+    """
+    rows = {
+        "python": f"{platform.python_version()} ({sys.platform}, {platform.machine()}), numpy {np.__version__}",
+        "compiler": _core.compiler(),
+        "ISA compiled": ", ".join(_core.isa_compiled()),
+        "ISA usable": ", ".join(_core.isa_levels()),
+        "ISA in use": _core.get_isa() + (" (FASTCNN_ISA)" if os.environ.get("FASTCNN_ISA") else ""),
+        "OpenMP": "yes" if _core.has_openmp() else "no: everything runs on one thread",
+        "threads": f"{get_num_threads()} of {available_cpus()} CPUs available",
+    }
+    return "\n".join([f"fastcnn {__version__}", *(f"  {name:<13}{value}" for name, value in rows.items())])
+
+
+def configure_from_environment() -> None:
+    """Set level and threads as the environment says; called when the package is imported.
+
+    Raises:
+        ConfigError: if FASTCNN_ISA names a level that is not to be had, or a thread count is not a positive int.
+    """
+    _core.set_isa(os.environ.get("FASTCNN_ISA") or _core.isa_levels()[-1])
+    _core.set_num_threads(default_threads())

@@ -1,0 +1,96 @@
+"""Two-dimensional convolution, in the sense of neural networks: a cross-correlation."""
+
+import math
+
+from fastcnn import ops
+from fastcnn.errors import ShapeError
+from fastcnn.init import Initialiser, glorot_normal, zeros
+from fastcnn.layers.arguments import Pair, pair, whole
+from fastcnn.layers.layer import Backward, Layer, Shape, Training
+from fastcnn.layers.parameter import Array, Parameter
+
+
+class Conv2d(Layer):
+    """Slide `out_channels` filters over a map; PyTorch's argument names and defaults.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Number of filters, the channels of the output.
+        kernel_size: Filter height and width, one int or a pair, as the next three.
+        stride: Step between windows.
+        padding: Rows and columns of zeros added on each side.
+        dilation: Distance between the cells that a filter reads.
+        bias: Whether to add a learnable bias, which starts at zero.
+        algorithm: ``"auto"``, or a kernel by name: ``"direct"``, ``"im2col"``.
+        weight_init: What the weight starts with, see `fastcnn.init`; `glorot_normal` if not given.
+        name: For messages and summaries; a model gives one if you don't.
+
+    Shapes:
+        Input ``(N, C, H, W)``, output ``(N, O, OH, OW)`` with
+        ``OH = (H + 2*padding - dilation*(kernel - 1) - 1) // stride + 1``; weight ``(O, C, KH, KW)``, bias
+        ``(O,)``.
+
+    Raises:
+        ConfigError: for sizes that are no whole numbers or too small.
+        ShapeError: when the model is built, if the channels differ or the filter is larger than the padded
+            input.
+
+    >>> fc.Conv2d(1, 8, 3, padding=1)(np.ones((5, 1, 28, 28), np.float32)).shape
+    (5, 8, 28, 28)
+    """
+
+    prefix = "conv"
+    settings = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation")
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Pair,
+        stride: int | Pair = 1,
+        padding: int | Pair = 0,
+        dilation: int | Pair = 1,
+        bias: bool = True,
+        algorithm: str = "auto",
+        weight_init: Initialiser | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.name = name
+        self.in_channels = whole(in_channels, f"{self.who}: in_channels")
+        self.out_channels = whole(out_channels, f"{self.who}: out_channels")
+        self.kernel_size = pair(kernel_size, f"{self.who}: kernel_size")
+        self.stride = pair(stride, f"{self.who}: stride")
+        self.padding = pair(padding, f"{self.who}: padding", least=0)
+        self.dilation = pair(dilation, f"{self.who}: dilation")
+        self.algorithm = algorithm
+        shape = (self.out_channels, self.in_channels, *self.kernel_size)
+        self.weight = Parameter(shape, weight_init or glorot_normal(), "weight")
+        self.bias = Parameter((self.out_channels,), zeros, "bias") if bias else None
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        if len(input_shape) != 4 or input_shape[1] != self.in_channels:
+            raise ShapeError(f"{self.who}: expected input (N, {self.in_channels}, H, W), got {input_shape}")
+        geometry = (self.stride, self.padding, self.dilation)
+        return ops.conv_output_shape(input_shape, self.weight.shape, *geometry, who=self.who)
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        return math.prod(self.output_shape(input_shape)) * self.in_channels * math.prod(self.kernel_size)
+
+    def kernel(self, input_shape: Shape) -> str:
+        return self.algorithm
+
+    def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
+        step = Training.of(training)
+        weight, bias = self.weight, self.bias
+        how = (self.stride, self.padding, self.dilation, self.algorithm)
+        y = ops.conv2d(x, weight.data, None if bias is None else bias.data, *how)
+
+        def backward(dy: Array) -> Array | None:
+            weight.grad = ops.conv2d_backward_weight(dy, x, weight.shape, *how)
+            if bias is not None:
+                bias.grad = ops.conv2d_backward_bias(dy)
+            if step and not step.input_gradient:
+                return None
+            return ops.conv2d_backward_input(dy, weight.data, x.shape, *how)
+
+        return y, backward

@@ -1,0 +1,166 @@
+"""Parameters, and the arenas they live in.
+
+All parameters of a model lie one after another in two flat arrays, one of values and one of gradients: an
+optimizer updates them in one call, a checkpoint is one write. ``Parameter.data`` and ``.grad`` are views
+into the two.
+
+Nothing is allocated or drawn until somebody looks. Until then a parameter may move into another arena (a
+layer into a model, a model into a larger one) and is drawn with that one's dtype and seed; values that exist
+already move along.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastcnn.errors import ConfigError, ShapeError
+from fastcnn.init import Initialiser, zeros
+from fastcnn.layers.arguments import whole
+
+Array = NDArray[Any]
+
+
+class Parameter:
+    """A learnable array and its gradient.
+
+    Args:
+        shape: Sizes, each at least 1.
+        init: What it starts with, see `fastcnn.init`; zeros if not given.
+        name: For messages and state dicts; the model that holds it sets it (``conv1.weight``).
+
+    A parameter outside any model is float32 and drawn with seed 0. Views taken from ``data`` before the
+    parameter joins a model stay behind: take them afterwards.
+
+    >>> scale = fc.Parameter((2, 3))
+    >>> scale.data[...] = 1                    # in place
+    >>> scale.data = np.ones((2, 3))           # copies in, after a check of the shape
+    >>> scale.grad
+    array([[0., 0., 0.],
+           [0., 0., 0.]], dtype=float32)
+    """
+
+    def __init__(self, shape: Iterable[int], init: Initialiser = zeros, name: str = "parameter") -> None:
+        self.shape = tuple(whole(size, f"{name}: each size of the shape") for size in shape)
+        self.size = math.prod(self.shape)
+        if self.size >= 2**60:
+            raise ShapeError(f"{name}: shape {self.shape} has more entries than memory can hold")
+        self.init = init
+        self.name = name
+        self.arena: Arena | None = None
+        self.start = 0  # where in the arena
+        self.views: tuple[Array, Array] | None = None  # data and grad; None until somebody looks
+
+    @property
+    def data(self) -> Array:
+        """The values, an array to read and write in place."""
+        return self._settled()[0]
+
+    @data.setter
+    def data(self, values: Any) -> None:
+        self._copy(values, self.data, "data")
+
+    @property
+    def grad(self) -> Array:
+        """The gradient that the last backward pass wrote; zeros before the first."""
+        return self._settled()[1]
+
+    @grad.setter
+    def grad(self, values: Any) -> None:
+        self._copy(values, self.grad, "grad")
+
+    def _settled(self) -> tuple[Array, Array]:
+        (self.arena or Arena([self])).allocate()
+        assert self.views is not None
+        return self.views
+
+    def _copy(self, values: Any, target: Array, which: str) -> None:
+        values = np.asarray(values)
+        if values.shape != self.shape:
+            raise ShapeError(f"{self.name}.{which}: expected shape {self.shape}, got {values.shape}")
+        target[...] = values
+
+    def __repr__(self) -> str:
+        return f"Parameter({self.shape}, name={self.name!r})"
+
+
+class Arena:
+    """One flat array of values and one of gradients, for the parameters given, in their order.
+
+    Parameter number ``i`` is drawn from its own counter-based generator ``Philox(key=[seed, i])``: its
+    values don't depend on how many numbers the others took.
+    """
+
+    def __init__(self, parameters: Iterable[Parameter], dtype: DTypeLike = np.float32, seed: int = 0) -> None:
+        self.parameters = list(parameters)
+        self.dtype = np.dtype(dtype)
+        self.seed = seed
+        self.size = 0
+        self._flat: tuple[Array, Array] | None = None
+        for parameter in self.parameters:
+            if parameter.arena is self:
+                raise ConfigError(
+                    f"{parameter.name} is used twice in one model, but a backward pass overwrites gradients; "
+                    "make a second layer"
+                )
+            parameter.arena, parameter.start = self, self.size
+            self.size += parameter.size
+
+    @property
+    def data(self) -> Array:
+        """All values."""
+        return self.allocate()[0]
+
+    @property
+    def grad(self) -> Array:
+        """All gradients."""
+        return self.allocate()[1]
+
+    def allocate(self) -> tuple[Array, Array]:
+        """Data and grad; the first time, make them and let the parameters move in.
+
+        Existing values are kept, the others are drawn. A parameter that has moved on into another model
+        leaves its place empty.
+        """
+        if self._flat is None:
+            self._flat = np.zeros(self.size, self.dtype), np.zeros(self.size, self.dtype)
+            for index, parameter in enumerate(self.parameters):
+                if parameter.arena is self:
+                    self._move_in(index, parameter, *self._flat)
+        return self._flat
+
+    def _move_in(self, index: int, parameter: Parameter, data: Array, grad: Array) -> None:
+        if parameter.views is not None:
+            values = parameter.views[0]
+        else:
+            generator = np.random.Generator(np.random.Philox(key=np.array([self.seed, index], np.uint64)))
+            values = parameter.init(parameter.shape, generator, self.dtype)
+        place = slice(parameter.start, parameter.start + parameter.size)
+        parameter.views = data[place].reshape(parameter.shape), grad[place].reshape(parameter.shape)
+        parameter.data = values
+
+
+def flat_runs(parameters: Sequence[Parameter]) -> Iterator[tuple[Array, Array]]:
+    """Values and gradients of the parameters as flat arrays, as few as possible: one for a whole model.
+
+    Neighbours in the list that are also neighbours in an arena come as one. The arrays are views, in the
+    order of the list.
+    """
+    first = 0
+    for end in range(1, len(parameters) + 1):
+        if end < len(parameters) and _adjacent(parameters[end - 1], parameters[end]):
+            continue
+        begin, last = parameters[first], parameters[end - 1]
+        values, gradient = begin.data, begin.grad
+        if begin is not last:
+            assert begin.arena is not None
+            span = slice(begin.start, last.start + last.size)
+            values, gradient = begin.arena.data[span], begin.arena.grad[span]
+        yield values.reshape(-1), gradient.reshape(-1)
+        first = end
+
+
+def _adjacent(left: Parameter, right: Parameter) -> bool:
+    return left.arena is not None and left.arena is right.arena and left.start + left.size == right.start

@@ -1,0 +1,178 @@
+"""Losses: from logits, a batch of ``(N, classes)``, and targets to a cost, and back to the logits' gradient.
+
+Targets are class indices, integers ``(N,)``, or soft targets, ``(N, classes)`` of the logits' dtype. Every
+loss is first a number per sample, summed over the classes; `reduction` makes one of them:
+
+    "mean"           over the N samples, as PyTorch
+    "mean_elements"  over all N * classes entries, as Gorgonia
+    "sum"            over everything
+    "none"           the (N,) numbers themselves
+"""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcnn import ops
+from fastcnn.errors import ConfigError, DTypeError, ShapeError
+
+Array = NDArray[Any]
+
+REDUCTIONS = ("mean", "mean_elements", "sum", "none")
+
+
+class Loss:
+    """Base of the losses. A subclass writes `per_sample`, for soft targets, or for both kinds.
+
+    Args:
+        reduction: See the head of this file.
+
+    Raises:
+        ConfigError: for another reduction.
+    """
+
+    takes_indices: ClassVar[bool] = False  # whether per_sample wants class indices as they are, not one-hot
+
+    def __init__(self, reduction: str = "mean") -> None:
+        if reduction not in REDUCTIONS:
+            raise ConfigError(
+                f"{self.who}: reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}"
+            )
+        self.reduction = reduction
+
+    def __call__(self, logits: Array, target: Array) -> float | Array:
+        """The value alone: a float, or with reduction "none" an array ``(N,)``."""
+        return self.forward(logits, target)[0]
+
+    def forward(self, logits: Array, target: Array) -> tuple[float | Array, Callable[..., Array]]:
+        """The value, and how to go back.
+
+        Args:
+            logits: ``(N, classes)``, float32 or float64.
+            target: ``(N,)`` integers or ``(N, classes)`` of the logits' dtype.
+
+        Returns:
+            ``(value, backward)``; ``backward(dvalue=1.0)`` gives the gradient of the logits. With reduction
+            "none" it needs `dvalue`, an array ``(N,)``.
+
+        Raises:
+            ShapeError: if the shapes don't belong together, a class index is out of range, or a mean is
+                asked of an empty batch.
+            DTypeError: if the target's dtype is neither an integer's nor the logits'.
+        """
+        target = self._checked_target(logits, np.asarray(target))
+        losses, backward = self.per_sample(logits, target)
+        if self.reduction == "none":
+            return losses, backward
+        count = {"sum": 1, "mean": len(logits), "mean_elements": logits.size}[self.reduction]
+        if count == 0:
+            raise ShapeError(f"{self.who}: the mean of an empty batch does not exist; use reduction='sum'")
+
+        def backward_all(dvalue: float = 1.0) -> Array:
+            return backward(np.full(len(logits), dvalue / count, logits.dtype))
+
+        return float(losses.sum(dtype=np.float64) / count), backward_all
+
+    def per_sample(self, logits: Array, target: Array) -> tuple[Array, Callable[[Array], Array]]:
+        """The losses ``(N,)``, and from their gradient ``(N,)`` to that of the logits."""
+        raise NotImplementedError
+
+    @property
+    def who(self) -> str:
+        """How messages call this loss."""
+        return type(self).__name__
+
+    def _checked_target(self, logits: Array, target: Array) -> Array:
+        if logits.ndim != 2 or logits.shape[1] == 0:
+            raise ShapeError(f"{self.who}: expected logits (N, classes), got {logits.shape}")
+        samples, classes = logits.shape
+        if target.dtype == logits.dtype:
+            if target.shape != logits.shape:
+                raise ShapeError(
+                    f"{self.who}: expected soft targets {logits.shape} as the logits, got {target.shape}"
+                )
+            return target
+        if target.dtype.kind not in "iu":
+            raise DTypeError(
+                f"{self.who}: expected integer class indices or soft targets of dtype {logits.dtype}, "
+                f"got {target.dtype}"
+            )
+        if target.shape != (samples,):
+            raise ShapeError(
+                f"{self.who}: expected class indices ({samples},), one per sample, got {target.shape}"
+            )
+        outside = (target < 0) | (target >= classes)
+        if outside.any():
+            worst = target[outside][0]
+            raise ShapeError(f"{self.who}: class indices must be from 0 to {classes - 1}, got {worst}")
+        return target if self.takes_indices else one_hot(target, classes, logits.dtype)
+
+
+def one_hot(labels: Array, classes: int, dtype: np.dtype[Any]) -> Array:
+    """Soft targets with 1 at the label and 0 elsewhere."""
+    target = np.zeros((len(labels), classes), dtype)
+    target[np.arange(len(labels)), labels] = 1
+    return target
+
+
+class CrossEntropyLoss(Loss):
+    """``-sum_j y_j log p_j`` of each sample, p the softmax of its logits.
+
+    >>> fc.CrossEntropyLoss()(np.zeros((2, 10)), np.array([3, 7]))      # log 10
+    2.302585092994046
+    """
+
+    takes_indices = True
+
+    def per_sample(self, logits: Array, target: Array) -> tuple[Array, Callable[[Array], Array]]:
+        def backward(dlosses: Array) -> Array:
+            return ops.cross_entropy_backward(dlosses, logits, target)
+
+        return ops.cross_entropy(logits, target), backward
+
+
+class ProductLoss(Loss):
+    """``-sum_j p_j y_j`` of each sample: the formula of the Gorgonia tutorial, which has no logarithm.
+
+    Class indices stand for one-hot targets. It learns slowly where p is near 0 or 1: prefer cross-entropy.
+
+    >>> fc.ProductLoss("mean_elements")(np.zeros((2, 10)), np.array([3, 7]))
+    -0.01
+    """
+
+    def per_sample(self, logits: Array, target: Array) -> tuple[Array, Callable[[Array], Array]]:
+        p = ops.softmax(logits)
+
+        def backward(dlosses: Array) -> Array:
+            return ops.softmax_backward(-dlosses[:, None] * target, p)
+
+        return -(p * target).sum(axis=1), backward
+
+
+class LogProductLoss(Loss):
+    """``-sum_j log(p_j y_j)`` of each sample: the cost of Gorgonia's example program, kept for comparison.
+
+    It can't learn: the logarithm of the product splits, and the gradient doesn't depend on the targets.
+    These must be soft and positive, for log 0 does not exist.
+
+    Raises:
+        ConfigError: for class indices, or soft targets that are not all positive.
+
+    >>> loss = fc.LogProductLoss()(np.zeros((2, 10)), np.full((2, 10), 0.1))
+    >>> round(loss / 10, 6)                                             # -log(0.1 * 0.1)
+    4.60517
+    """
+
+    def per_sample(self, logits: Array, target: Array) -> tuple[Array, Callable[[Array], Array]]:
+        if not (target > 0).all():
+            raise ConfigError(
+                f"{self.who}: every target must be positive, log 0 does not exist; use soft targets"
+            )
+        log_p = ops.log_softmax(logits)
+
+        def backward(dlosses: Array) -> Array:
+            return ops.log_softmax_backward(np.repeat(-dlosses[:, None], logits.shape[1], axis=1), log_p)
+
+        return -(log_p + np.log(target)).sum(axis=1), backward

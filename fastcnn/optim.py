@@ -1,0 +1,150 @@
+"""Optimizers: what to do with a gradient.
+
+The parameters of a model lie side by side in one arena, so a step is one kernel call, whatever their number.
+State (say, RMSprop's average of squares) is one flat array too, in the order of the parameters.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastcnn import ops
+from fastcnn.errors import ConfigError, DTypeError, ShapeError
+from fastcnn.layers.parameter import Array, Parameter, flat_runs
+
+
+class Optimizer:
+    """Base of the optimizers. A subclass names its state arrays and writes `update`.
+
+    Args:
+        parameters: What to optimize, as ``model.parameters()`` gives it.
+        lr: Learning rate, positive and finite. May be changed between steps.
+
+    Attributes:
+        steps: How many steps were taken. Training keys its random numbers by it.
+        state: The state arrays by name, flat, zero at first.
+
+    Raises:
+        ConfigError: for no parameters, or a setting that is no positive number.
+        DTypeError: if the parameters have more than one dtype.
+    """
+
+    state_names: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, parameters: Iterable[Parameter], lr: float) -> None:
+        self.parameters = list(parameters)
+        if not self.parameters:
+            raise ConfigError(f"{self.who}: there are no parameters to optimize")
+        dtype, *others = {parameter.data.dtype for parameter in self.parameters}
+        if others:
+            raise DTypeError(f"{self.who}: all parameters must have one dtype, got {dtype} and {others[0]}")
+        self.lr = lr
+        self.steps = 0
+        size = sum(parameter.size for parameter in self.parameters)
+        self.state = {name: np.zeros(size, dtype) for name in self.state_names}
+
+    @property
+    def lr(self) -> float:
+        """The learning rate."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self._lr = self._positive("lr", value)
+
+    def step(self) -> None:
+        """Change every parameter by its gradient."""
+        start = 0
+        for data, grad in flat_runs(self.parameters):
+            span = slice(start, start + data.size)
+            self.update(data, grad, *(array[span] for array in self.state.values()))
+            start += data.size
+        self.steps += 1
+
+    def update(self, data: Array, grad: Array, *state: Array) -> None:
+        """Change `data` and the state arrays in place; all are flat and of one length."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copies of all that a resumed run needs: ``steps`` and the state arrays."""
+        return {"steps": np.array(self.steps)} | {name: array.copy() for name, array in self.state.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave.
+
+        Raises:
+            ShapeError: if the arrays are not those of this optimizer and these parameters; nothing is
+                changed then.
+        """
+        arrays = {name: np.asarray(values) for name, values in state.items()}
+        expected = {name: array.shape for name, array in self.state_dict().items()}
+        got = {name: array.shape for name, array in arrays.items()}
+        if got != expected:
+            raise ShapeError(f"{self.who}: the state does not fit: expected {expected}, got {got}")
+        self.steps = int(arrays.pop("steps"))
+        for name, values in arrays.items():
+            self.state[name][...] = values
+
+    @property
+    def who(self) -> str:
+        """How messages call this optimizer."""
+        return type(self).__name__
+
+    def _positive(self, what: str, value: float) -> float:
+        if not (value > 0 and math.isfinite(value)):  # false for NaN
+            raise ConfigError(f"{self.who}: {what} must be a positive number, got {value}")
+        return float(value)
+
+
+class SGD(Optimizer):
+    """``data -= lr * grad``.
+
+    >>> weight = fc.Parameter((2,))
+    >>> weight.grad = [1.0, -2.0]
+    >>> fc.SGD([weight], lr=0.5).step()
+    >>> weight.data
+    array([-0.5,  1. ], dtype=float32)
+    """
+
+    def __init__(self, parameters: Iterable[Parameter], lr: float = 0.01) -> None:
+        super().__init__(parameters, lr)
+
+    def update(self, data: Array, grad: Array, *state: Array) -> None:
+        ops.sgd_update(data, grad, self.lr)
+
+
+class RMSprop(Optimizer):
+    """Gorgonia's RMSProp: ``s = decay*s + (1 - decay)*grad**2``, then ``data -= lr * grad / sqrt(s + eps)``.
+
+    The eps is inside the root and s, which starts at zero, is not corrected for that: the first steps are
+    long.
+
+    Args:
+        parameters: What to optimize.
+        lr: Learning rate.
+        decay: How much of the average of squares stays at each step, from 0 to below 1.
+        eps: Keeps the root away from zero; positive.
+
+    >>> weight = fc.Parameter((2,))
+    >>> weight.grad = [1.0, -2.0]
+    >>> fc.RMSprop([weight]).step()
+    >>> weight.data.round(4)                                # lr / sqrt(1 - decay)
+    array([-0.0316,  0.0316], dtype=float32)
+    """
+
+    state_names = ("square_average",)
+
+    def __init__(
+        self, parameters: Iterable[Parameter], lr: float = 0.001, decay: float = 0.999, eps: float = 1e-8
+    ) -> None:
+        super().__init__(parameters, lr)
+        if not 0 <= decay < 1:
+            raise ConfigError(f"{self.who}: decay must be from 0 to below 1, got {decay}")
+        self.decay = float(decay)
+        self.eps = self._positive("eps", eps)
+
+    def update(self, data: Array, grad: Array, *state: Array) -> None:
+        (square_average,) = state
+        ops.rmsprop_update(data, grad, square_average, self.lr, self.decay, self.eps)

@@ -1,0 +1,99 @@
+"""Builds the one extension module, fastcnn._core, from fastcnn/_core.pyx and csrc/.
+
+pyproject.toml holds everything else. What cannot be said there: csrc/stamp.c is compiled once per instruction-set
+level and element type, each time with its own flags, and OpenMP is used where the compiler has it.
+
+Environment switches (for developers; none is needed for a normal build):
+    FASTCNN_OPENMP=0           build without OpenMP
+    FASTCNN_WERROR=1           warnings in csrc/ are errors
+    FASTCNN_SANITIZE=LIST      compile and link with -fsanitize=LIST, e.g. address,undefined
+"""
+
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+WARNINGS = ["-Wall", "-Wextra", "-Wvla", "-Wshadow", "-Wstrict-prototypes", "-Wmissing-prototypes"]
+C_FLAGS = ["-std=gnu11", "-O3", "-fno-math-errno", "-ffp-contract=fast", "-fvisibility=hidden"]
+X86_LEVELS = {
+    "baseline": [],
+    "avx2": ["-march=x86-64-v3"],
+    "avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+}
+ELEMENT_TYPES = {"float32": [], "float64": [("FC_DOUBLE", "1")]}
+COMMON_SOURCES = ["csrc/cpu.c", "csrc/parallel.c", "csrc/shape.c"]
+
+
+def is_x86():
+    # A cross build on macOS (an x86 Python on arm64, or the reverse) announces its target in ARCHFLAGS.
+    return "arm64" not in os.environ.get("ARCHFLAGS", "") and platform.machine().lower() in ("x86_64", "amd64")
+
+
+class BuildCore(build_ext):
+    """build_ext that compiles stamp.c once per level and element type and links all objects together."""
+
+    def build_extension(self, ext):
+        if self.compiler.compiler_type != "unix":
+            sys.exit("fastcnn needs gcc or clang (its kernels use vector extensions); on Windows, build under WSL or MinGW")
+        sanitize = os.environ.get("FASTCNN_SANITIZE")
+        flags = C_FLAGS + WARNINGS + (["-Werror"] if os.environ.get("FASTCNN_WERROR") == "1" else [])
+        if sanitize:
+            flags += [f"-fsanitize={sanitize}", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g"]
+            ext.extra_link_args += [f"-fsanitize={sanitize}"]
+        openmp = self.openmp_flags()
+        ext.extra_link_args += openmp
+        levels = X86_LEVELS if is_x86() else {"baseline": []}
+        macros = [("FC_WITH_X86_LEVELS", "1")] if is_x86() else []
+        objects = self.compile(COMMON_SOURCES, "common", macros, flags + openmp)
+        for level, level_flags in levels.items():
+            for element, element_macros in ELEMENT_TYPES.items():
+                table = [("FC_TABLE", f"fc_{level}_{element}")]
+                objects += self.compile(["csrc/stamp.c"], f"{level}_{element}", element_macros + table,
+                                        flags + level_flags)
+        ext.extra_objects += objects
+        ext.define_macros += [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
+        if sanitize:
+            ext.extra_compile_args += [f"-fsanitize={sanitize}", "-g"]
+        super().build_extension(ext)
+
+    def compile(self, sources, folder, macros, flags):
+        return self.compiler.compile(sources, output_dir=os.path.join(self.build_temp, folder), macros=macros,
+                                     include_dirs=["csrc"], extra_postargs=flags)
+
+    def openmp_flags(self):
+        """The flags with which this compiler builds and links OpenMP, or none."""
+        if os.environ.get("FASTCNN_OPENMP") == "0":
+            return []
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "probe.c")
+            source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
+            try:
+                objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=["-fopenmp"])
+                self.compiler.link_executable(objects, str(Path(folder, "probe")), extra_postargs=["-fopenmp"])
+            except Exception as error:  # whatever way this compiler fails, it has no OpenMP
+                print(f"fastcnn: building without OpenMP, on one thread: {error}", file=sys.stderr)
+                return []
+        return ["-fopenmp"]
+
+
+setup(
+    ext_modules=cythonize(
+        [
+            Extension(
+                "fastcnn._core",
+                ["fastcnn/_core.pyx"],
+                include_dirs=["csrc", numpy.get_include()],
+                depends=sorted(str(path) for path in Path("csrc").iterdir()),
+            )
+        ],
+        build_dir="build",
+    ),
+    cmdclass={"build_ext": BuildCore},
+)

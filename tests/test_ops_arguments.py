@@ -1,0 +1,276 @@
+"""What the door of the operations turns away, in one clear line, and the empty batch that it lets in."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from fastcnn import ops
+from fastcnn.errors import DTypeError, FastcnnError, ShapeError
+
+
+def zeros(*shape, dtype=np.float32):
+    return np.zeros(shape, dtype)
+
+
+def huge(*shape):
+    """An array of any shape over a single number, so large that no machine could copy it."""
+    return np.broadcast_to(np.float32(0), shape)
+
+
+X = zeros(2, 3, 5, 6)
+W = zeros(4, 3, 3, 3)
+DY = zeros(2, 4, 3, 4)
+POOLED = zeros(2, 3, 2, 3)
+ARGMAX = np.zeros(POOLED.shape, np.uint8)
+LOGITS = zeros(4, 10)
+CLASSES = np.arange(4)
+
+BAD_SHAPES = {
+    "kernel taller than the input": lambda: ops.conv2d(X, zeros(4, 3, 6, 3)),
+    "kernel wider than the input": lambda: ops.conv2d(X, zeros(4, 3, 3, 7)),
+    "dilated kernel larger than the input": lambda: ops.conv2d(X, W, dilation=3),
+    "stride 0": lambda: ops.conv2d(X, W, stride=0),
+    "stride 0 in one direction": lambda: ops.conv2d(X, W, stride=(1, 0)),
+    "negative stride": lambda: ops.conv2d(X, W, stride=-1),
+    "negative padding": lambda: ops.conv2d(X, W, padding=-1),
+    "dilation 0": lambda: ops.conv2d(X, W, dilation=0),
+    "empty kernel": lambda: ops.conv2d(X, zeros(4, 3, 0, 3)),
+    "empty input": lambda: ops.conv2d(zeros(2, 3, 0, 6), W),
+    "channels that differ": lambda: ops.conv2d(X, zeros(4, 2, 3, 3)),
+    "input without a channel axis": lambda: ops.conv2d(X[0], W),
+    "weight of three axes": lambda: ops.conv2d(X, W[0]),
+    "bias of another length": lambda: ops.conv2d(X, W, zeros(3)),
+    "bias of two axes": lambda: ops.conv2d(X, W, zeros(4, 1)),
+    "dy of another batch": lambda: ops.conv2d_backward_input(zeros(3, 4, 3, 4), W, X.shape),
+    "dy of another size": lambda: ops.conv2d_backward_input(zeros(2, 4, 4, 4), W, X.shape),
+    "dy of other channels": lambda: ops.conv2d_backward_input(zeros(2, 5, 3, 4), W, X.shape),
+    "input shape of other channels": lambda: ops.conv2d_backward_input(DY, W, (2, 2, 5, 6)),
+    "input shape of three numbers": lambda: ops.conv2d_backward_input(DY, W, (2, 3, 5)),
+    "negative input shape": lambda: ops.conv2d_backward_input(DY, W, (-2, 3, 5, 6)),
+    "weight gradient, dy of another size": lambda: ops.conv2d_backward_weight(DY[..., 1:], X, W.shape),
+    "weight gradient, other channels": lambda: ops.conv2d_backward_weight(DY, X, (4, 2, 3, 3)),
+    "weight gradient, other outputs": lambda: ops.conv2d_backward_weight(DY, X, (5, 3, 3, 3)),
+    "weight gradient, negative kernel": lambda: ops.conv2d_backward_weight(DY, X, (4, 3, -3, 3)),
+    "weight gradient, stride 0": lambda: ops.conv2d_backward_weight(DY, X, W.shape, 0),
+    "bias gradient of a vector": lambda: ops.conv2d_backward_bias(zeros(4)),
+    "im2col, kernel 0": lambda: ops.im2col(X, 0),
+    "im2col, kernel larger than the input": lambda: ops.im2col(X, 6),
+    "col2im, rows that do not fit": lambda: ops.col2im(zeros(2, 26, 12), X.shape, 3),
+    "col2im, columns that do not fit": lambda: ops.col2im(zeros(2, 27, 11), X.shape, 3),
+    "col2im, another batch": lambda: ops.col2im(zeros(1, 27, 12), X.shape, 3),
+    "inner sizes that differ": lambda: ops.matmul(zeros(3, 4), zeros(5, 6)),
+    "inner sizes that differ once transposed": lambda: ops.matmul(zeros(3, 4), zeros(4, 6), transpose_a=True),
+    "product with a vector": lambda: ops.matmul(zeros(3, 4), zeros(4)),
+    "product of a stack": lambda: ops.matmul(zeros(2, 3, 4), zeros(2, 4, 3)),
+    "window taller than the input": lambda: ops.max_pool2d(X, (6, 2)),
+    "window of no cells": lambda: ops.max_pool2d(X, 0),
+    "window stride 0": lambda: ops.max_pool2d(X, 2, 0),
+    "window padding over half the window": lambda: ops.max_pool2d(X, 3, 1, 2),
+    "negative window padding": lambda: ops.max_pool2d(X, 3, 1, -1),
+    "window of 256 cells": lambda: ops.max_pool2d(zeros(1, 1, 20, 20), 16),
+    "pooling of three axes": lambda: ops.max_pool2d(X[0], 2),
+    "pooled dy of another size": lambda: ops.max_pool2d_backward(POOLED[..., 1:], ARGMAX, X.shape, 2),
+    "argmax of another size": lambda: ops.max_pool2d_backward(POOLED, ARGMAX[..., 1:], X.shape, 2),
+    "pooled input shape of three numbers": lambda: ops.max_pool2d_backward(POOLED, ARGMAX, X.shape[1:], 2),
+    "ReLU gradient of another size": lambda: ops.relu_backward(zeros(3), zeros(4)),
+    "ReLU gradient that would broadcast": lambda: ops.relu_backward(zeros(1), zeros(4)),
+    "softmax of a vector": lambda: ops.softmax(zeros(10)),
+    "softmax of no classes": lambda: ops.softmax(zeros(4, 0)),
+    "softmax gradient of another size": lambda: ops.softmax_backward(zeros(4, 9), LOGITS),
+    "log-softmax of a vector": lambda: ops.log_softmax(zeros(10)),
+    "log-softmax gradient of another size": lambda: ops.log_softmax_backward(zeros(5, 10), LOGITS),
+    "too few class indices": lambda: ops.cross_entropy(LOGITS, CLASSES[1:]),
+    "soft targets of another size": lambda: ops.cross_entropy(LOGITS, zeros(4, 9)),
+    "logits of one axis": lambda: ops.cross_entropy(LOGITS[0], CLASSES),
+    "loss gradient of another size": lambda: ops.cross_entropy_backward(zeros(5), LOGITS, CLASSES),
+    "RMSprop, gradient of another size": lambda: ops.rmsprop_update(
+        zeros(5), zeros(4), zeros(5), 0.1, 0.9, 0.1
+    ),
+    "RMSprop, mean square of another size": lambda: ops.rmsprop_update(
+        zeros(5), zeros(5), zeros(4), 0.1, 0.9, 0.1
+    ),
+    "SGD, gradient of another size": lambda: ops.sgd_update(zeros(5), zeros(1), 0.1),
+}
+
+BEYOND_MEMORY = {
+    "outputs past 2**63": lambda: ops.conv_output_shape((2**31, 1, 2**16, 2**15), (2**4, 1, 1, 1), 1, 0, 1),
+    "inputs past 2**63": lambda: ops.conv_output_shape(
+        (2**31, 2**31, 2**31, 4), (1, 2**31, 1, 1), 2**30, 0, 1
+    ),
+    "weights past 2**63": lambda: ops.conv_output_shape((1, 2**31, 1, 1), (2**31, 2**31, 1, 1), 1, 0, 1),
+    "padding past 2**63": lambda: ops.conv_output_shape((1, 1, 4, 4), (1, 1, 3, 3), 1, 2**62, 1),
+    "dilation past 2**63": lambda: ops.conv_output_shape((1, 1, 4, 4), (1, 1, 5, 5), 1, 0, 2**62),
+    "stride past 2**64": lambda: ops.conv_output_shape((1, 1, 4, 4), (1, 1, 3, 3), 2**64, 0, 1),
+    "pooled past 2**63": lambda: ops.pool_output_shape((2**31, 2**31, 2**16, 2), 1, 1, 0),
+    "pooling stride past 2**64": lambda: ops.pool_output_shape((1, 1, 4, 4), 2, 2**64, 0),
+    "convolution": lambda: ops.conv2d(huge(2**30, 1, 2**15, 2**14), huge(2**10, 1, 1, 1)),
+    "input gradient": lambda: ops.conv2d_backward_input(DY, W, (2**40, 2**40, 5, 6)),
+    "weight gradient": lambda: ops.conv2d_backward_weight(DY, X, (2**40, 2**40, 3, 3)),
+    "columns": lambda: ops.im2col(huge(2**20, 2**10, 2**15, 2**14), 3, 1, 1),
+    "image of columns": lambda: ops.col2im(zeros(1, 1, 1), (2**40, 2**40, 3, 3), 3),
+    "product": lambda: ops.matmul(huge(2**50, 1), huge(1, 2**50)),
+    "pooling gradient": lambda: ops.max_pool2d_backward(POOLED, ARGMAX, (2**40, 2**40, 5, 6), 2),
+}
+
+BAD_DTYPES = {
+    "integers": lambda: ops.conv2d(X.astype(int), W.astype(int)),
+    "half precision": lambda: ops.conv2d(X.astype(np.float16), W.astype(np.float16)),
+    "complex numbers": lambda: ops.matmul(zeros(3, 3, dtype=complex), zeros(3, 3, dtype=complex)),
+    "objects": lambda: ops.relu(zeros(3, dtype=object)),
+    "booleans": lambda: ops.relu(zeros(3, dtype=bool)),
+    "integer ReLU": lambda: ops.relu(np.arange(3)),
+    "integer dropout": lambda: ops.dropout(np.arange(3), 0.5, 0),
+    "integer pooling": lambda: ops.max_pool2d(X.astype(int), 2),
+    "integer softmax": lambda: ops.softmax(LOGITS.astype(int)),
+    "weight of another type": lambda: ops.conv2d(X, W.astype(float)),
+    "bias of another type": lambda: ops.conv2d(X, W, zeros(4, dtype=float)),
+    "dy of another type": lambda: ops.conv2d_backward_input(DY.astype(float), W, X.shape),
+    "x of another type": lambda: ops.conv2d_backward_weight(DY, X.astype(float), W.shape),
+    "factors of two types": lambda: ops.matmul(zeros(3, 3), zeros(3, 3, dtype=float)),
+    "wide argmax": lambda: ops.max_pool2d_backward(POOLED, ARGMAX.astype(int), X.shape, 2),
+    "ReLU gradient of another type": lambda: ops.relu_backward(zeros(3), zeros(3, dtype=float)),
+    "softmax gradient of another type": lambda: ops.softmax_backward(LOGITS.astype(float), LOGITS),
+    "soft targets of another type": lambda: ops.cross_entropy(LOGITS, LOGITS.astype(float)),
+    "optimizer, gradient of another type": lambda: ops.sgd_update(zeros(5), zeros(5, dtype=float), 0.1),
+    "optimizer on integers": lambda: ops.sgd_update(np.arange(5), np.arange(5), 1),
+}
+
+
+def argmax_with(value):
+    argmax = ARGMAX.copy()
+    argmax[1, 2, 1, 2] = value
+    return argmax
+
+
+def padded_argmax(value):
+    argmax = np.full((1, 1, 2, 2), 4, np.uint8)
+    argmax[0, 0, 0, 0] = value
+    return ops.max_pool2d_backward(zeros(1, 1, 2, 2), argmax, (1, 1, 4, 4), 3, 2, 1)
+
+
+def update_read_only():
+    data = zeros(5)
+    data.flags.writeable = False
+    ops.sgd_update(data, zeros(5), 0.1)
+
+
+BAD_VALUES = {
+    "class indices with a fraction": lambda: ops.cross_entropy(LOGITS, CLASSES.astype(np.float32)),
+    "unknown algorithm": lambda: ops.conv2d(X, W, algorithm="fast"),
+    "unknown algorithm backwards": lambda: ops.conv2d_backward_input(DY, W, X.shape, algorithm=""),
+    "three strides": lambda: ops.conv2d(X, W, stride=(1, 1, 1)),
+    "half a stride": lambda: ops.conv2d(X, W, stride=1.5),
+    "a word for a stride": lambda: ops.conv2d(X, W, stride="same"),
+    "argmax outside its window": lambda: ops.max_pool2d_backward(POOLED, argmax_with(4), X.shape, 2),
+    "largest argmax": lambda: ops.max_pool2d_backward(POOLED, argmax_with(255), X.shape, 2),
+    "argmax in the padding above": lambda: padded_argmax(1),
+    "argmax in the padding on the left": lambda: padded_argmax(3),
+    "class index too large": lambda: ops.cross_entropy(LOGITS, np.array([0, 1, 2, 10])),
+    "negative class index": lambda: ops.cross_entropy(LOGITS, np.array([0, 1, -1, 9])),
+    "class index past 2**32": lambda: ops.cross_entropy(LOGITS, np.array([0, 2**32, 1, 9])),
+    "class index too large, backwards": lambda: ops.cross_entropy_backward(
+        zeros(4), LOGITS, np.array([0, 1, 2, 10])
+    ),
+    "negative probability": lambda: ops.dropout(X, -0.1, 0),
+    "probability over 1": lambda: ops.dropout(X, 1.1, 0),
+    "probability NaN": lambda: ops.dropout(X, float("nan"), 0),
+    "data that cannot be written": update_read_only,
+}
+
+
+def bad(table):
+    return pytest.mark.parametrize("call", table.values(), ids=table.keys())
+
+
+@bad(BAD_SHAPES)
+def test_shapes_that_do_not_fit_are_shape_errors(call):
+    with pytest.raises(ShapeError):
+        call()
+
+
+@bad(BEYOND_MEMORY)
+def test_shapes_past_the_address_space_are_shape_errors(call):
+    with pytest.raises(ShapeError):
+        call()
+
+
+@bad(BAD_DTYPES)
+def test_other_element_types_are_dtype_errors(call):
+    with pytest.raises(DTypeError):
+        call()
+
+
+@bad(BAD_VALUES)
+def test_values_outside_their_range_are_errors(call):
+    with pytest.raises(FastcnnError):
+        call()
+
+
+@bad(BAD_SHAPES | BEYOND_MEMORY | BAD_DTYPES | BAD_VALUES)
+def test_the_message_is_one_line_that_names_the_operation(call):
+    with pytest.raises(FastcnnError, match=r"\A\w+[^\n]{15,}\Z"):
+        call()
+
+
+def test_the_message_says_what_was_expected_and_what_came():
+    with pytest.raises(ShapeError, match=r"conv2d.*expected .*2.*got .*3"):
+        ops.conv2d(X, zeros(4, 2, 3, 3))
+
+
+def test_output_shapes_name_who_asked():
+    with pytest.raises(ShapeError, match="pool3"):
+        ops.pool_output_shape((1, 1, 3, 3), 4, 4, 0, who="MaxPool2d 'pool3'")
+
+
+def test_a_strided_arena_is_updated_or_refused_but_never_skipped():
+    data = zeros(10)[::2]
+    try:
+        ops.sgd_update(data, np.ones(5, np.float32), 1.0)
+    except FastcnnError:
+        return
+    assert_array_equal(data, -np.ones(5))
+
+
+EMPTY_BATCHES = {
+    "conv2d": (lambda: ops.conv2d(X[:0], W, zeros(4), padding=1), (0, 4, 5, 6)),
+    "conv2d by columns": (lambda: ops.conv2d(X[:0], W, algorithm="im2col"), (0, 4, 3, 4)),
+    "conv2d_backward_input": (lambda: ops.conv2d_backward_input(DY[:0], W, (0, 3, 5, 6)), (0, 3, 5, 6)),
+    "im2col": (lambda: ops.im2col(X[:0], 3), (0, 27, 12)),
+    "col2im": (lambda: ops.col2im(zeros(0, 27, 12), (0, 3, 5, 6), 3), (0, 3, 5, 6)),
+    "matmul": (lambda: ops.matmul(zeros(0, 4), zeros(4, 3)), (0, 3)),
+    "max_pool2d": (lambda: ops.max_pool2d(X[:0], 2)[0], (0, 3, 2, 3)),
+    "max_pool2d, argmax": (lambda: ops.max_pool2d(X[:0], 2)[1], (0, 3, 2, 3)),
+    "max_pool2d_backward": (
+        lambda: ops.max_pool2d_backward(POOLED[:0], ARGMAX[:0], (0, 3, 5, 6), 2),
+        (0, 3, 5, 6),
+    ),
+    "relu": (lambda: ops.relu(X[:0]), (0, 3, 5, 6)),
+    "relu_backward": (lambda: ops.relu_backward(X[:0], X[:0]), (0, 3, 5, 6)),
+    "dropout": (lambda: ops.dropout(X[:0], 0.5, 0), (0, 3, 5, 6)),
+    "softmax": (lambda: ops.softmax(LOGITS[:0]), (0, 10)),
+    "log_softmax_backward": (lambda: ops.log_softmax_backward(LOGITS[:0], LOGITS[:0]), (0, 10)),
+    "cross_entropy": (lambda: ops.cross_entropy(LOGITS[:0], CLASSES[:0]), (0,)),
+    "cross_entropy_backward": (
+        lambda: ops.cross_entropy_backward(zeros(0), LOGITS[:0], CLASSES[:0]),
+        (0, 10),
+    ),
+}
+
+
+@pytest.mark.parametrize("call, shape", EMPTY_BATCHES.values(), ids=EMPTY_BATCHES.keys())
+def test_an_empty_batch_gives_an_empty_result(call, shape):
+    assert call().shape == shape
+
+
+@pytest.mark.parametrize("algorithm", ["direct", "im2col", "auto"])
+def test_an_empty_batch_has_a_weight_gradient_of_zero(algorithm):
+    dweight = ops.conv2d_backward_weight(DY[:0], X[:0], W.shape, algorithm=algorithm)
+    assert_array_equal(dweight, np.zeros(W.shape))
+
+
+def test_an_empty_batch_has_a_bias_gradient_of_zero():
+    assert_array_equal(ops.conv2d_backward_bias(DY[:0]), np.zeros(4))
+
+
+def test_a_product_over_no_terms_is_zero():
+    assert_array_equal(ops.matmul(zeros(3, 0), zeros(0, 2)), np.zeros((3, 2)))
