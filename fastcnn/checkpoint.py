@@ -73,22 +73,18 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         raise DataError(f"{who}: expected a safetensors file, got {found}; check the path")
     try:
         with safe_open(path, framework="numpy") as file:
-            description = _description((file.metadata() or {}).get("fastcnn", ""), who)
+            description = (file.metadata() or {}).get("fastcnn", "")
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no dict)
-    except (SafetensorError, OSError, TypeError, AttributeError) as error:  # the last two for odd dtypes
-        raise DataError(f"{who}: cannot be read ({error}); it is damaged or no safetensors file") from error
-    return Checkpoint(state, **description)
-
-
-def _description(text: str, who: str) -> dict[str, str | int]:
-    """The entries of `text`, each of its type, without the format."""
+    except (SafetensorError, OSError, TypeError, AttributeError) as error:  # the last two: odd dtypes
+        raise DataError(f"{who}: damaged or no safetensors file ({error}); check the path") from error
     try:
-        entries = json.loads(text)
+        entries = json.loads(description)
         version = entries["format"]
-        kinds = {"architecture": str, "dtype": str, "epoch": int, "step": int}
-        description = {name: kind(entries[name]) for name, kind in kinds.items()}
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise DataError(f"{who}: it has no description of fastcnn's; use one that it wrote") from error
-    if version != FORMAT:
-        raise DataError(f"{who}: expected format {FORMAT}, got {version!r}; use the fastcnn that wrote it")
-    return description
+        if version == FORMAT:
+            architecture, dtype = str(entries["architecture"]), str(entries["dtype"])
+            return Checkpoint(state, architecture, dtype, int(entries["epoch"]), int(entries["step"]))
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
+        raise DataError(
+            f"{who}: expected fastcnn's description in the metadata, got {description[:40]!r}; check the path"
+        ) from error
+    raise DataError(f"{who}: expected format {FORMAT}, got {version!r}; use a newer fastcnn")

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
 from fastcnn.atomic import replacing
@@ -26,100 +26,99 @@ from fastcnn.checkpoint import Checkpoint, save_checkpoint
 from fastcnn.errors import ConfigError, DataError
 from fastcnn.trainer import Callback, EpochMetrics, Trainer
 
-CONFIG, METRICS, WEIGHTS = "config.json", "metrics.jsonl", "last.safetensors"
+CONFIG, METRICS, WEIGHTS = FILES = ("config.json", "metrics.jsonl", "last.safetensors")
 
 
 class RunFolder(Callback):
-    """Keeps a run; a context manager around the training, and one of the trainer's callbacks.
+    """Keeps a run: a context manager around the training, and one of the trainer's callbacks.
+
+    Nothing is written before `__enter__`.
 
     Args:
-        path: The folder, made on entry. If not given, a new one: ``runs/<model>-<date>-<time>``.
-        model_name: For that name.
+        path: The folder. If not given, a new one, ``runs/<model>-<date>-<time>``.
+        model: Name of the model.
         config: What config.json is to hold.
 
     Attributes:
-        path: Known from the entry on.
+        path: The folder.
         epochs: How many epochs are kept.
 
     Raises:
-        ConfigError: if the folder already holds a run; here and now, not on entry.
-        DataError: on entry or after an epoch, if it can't be written.
+        ConfigError: if the folder already holds a run.
+        DataError: later, if it can't be written.
     """
 
-    def __init__(
-        self, path: str | os.PathLike[str] | None, model_name: str, config: Mapping[str, Any]
-    ) -> None:
-        self.path = None if path is None else Path(path)
-        self.model_name = model_name
+    def __init__(self, path: str | os.PathLike[str] | None, model: str, config: Mapping[str, Any]) -> None:
+        self.path = _new_path(model) if path is None else Path(path)
+        self.model = model
         self.config = config
         self.epochs = 0
+        self._is_new = path is None
         self._lines = ""
-        self._made: list[Path] = []  # the folders that did not exist before, innermost first
-        for name in (CONFIG, METRICS, WEIGHTS):
-            if self.path is not None and os.path.lexists(self.path / name):
+        self._made: list[Path] = []  # the folders that were not there before, innermost first
+        self._files: tuple[str, ...] = ()  # those that are ours to remove
+        for name in FILES:
+            if os.path.lexists(self.path / name):
                 raise ConfigError(
                     f"run folder {str(path)!r}: it holds a run already ({name}); "
-                    "choose another with --run-dir, or remove it"
+                    "choose another --run-dir, or remove that one"
                 )
-
-    @property
-    def weights(self) -> Path:
-        """The file of the weights."""
-        assert self.path is not None
-        return self.path / WEIGHTS
 
     def __enter__(self) -> Self:
         try:
             with self._errors():
                 self._make()
+                self._files = FILES
                 self._write(CONFIG, json.dumps(self.config, indent=2) + "\n")
         except BaseException:
             self._remove()
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if not self.epochs:
             self._remove()
 
     def on_epoch(self, trainer: Trainer, metrics: EpochMetrics) -> None:
         """Keep the weights, then the line. Ctrl-C waits until both are done."""
         model, step = trainer.model, trainer.optimizer.steps
-        checkpoint = Checkpoint(
-            model.state_dict(), self.model_name, model.dtype.name, metrics.epoch, step
-        )
+        checkpoint = Checkpoint(model.state_dict(), self.model, model.dtype.name, metrics.epoch, step)
         lines = self._lines + json.dumps(asdict(metrics)) + "\n"
         with held_interrupts(), self._errors():
-            save_checkpoint(self.weights, checkpoint)
+            save_checkpoint(self.path / WEIGHTS, checkpoint)
             self._write(METRICS, lines)
             self._lines = lines
             self.epochs = metrics.epoch
 
-    def _make(self) -> None:
-        """Make the folder that was asked for, or a new one."""
-        stem = f"runs/{self.model_name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        names = (Path(stem if number == 1 else f"{stem}-{number}") for number in count(1))
-        path = self.path or next(path for path in names if not path.exists())
-        self.path = path
-        self._made = [folder for folder in (path, *path.parents) if not folder.exists()]
-        path.mkdir(parents=True, exist_ok=path not in self._made)
+    @property
+    def what_is_kept(self) -> str:
+        """For people, at the end of the run."""
+        if not self.epochs:
+            return "no epoch was complete, nothing is kept"
+        return f"the weights after epoch {self.epochs} are in {str(self.path / WEIGHTS)!r}"
 
-    def _remove(self) -> None:
-        """Remove the files, and the folders that were made for them, as far as nobody put more in there."""
-        assert self.path is not None
-        for remove in (
-            *((self.path / name).unlink for name in (CONFIG, METRICS, WEIGHTS)),
-            *(folder.rmdir for folder in self._made),
-        ):
-            with suppress(OSError):
-                remove()
+    def _make(self) -> None:
+        self._made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        try:
+            self.path.mkdir(parents=True, exist_ok=not self._is_new)
+        except FileExistsError:
+            if not self._is_new:
+                raise
+            self.path = _new_path(self.model)  # another run of the same second was faster
+            self._make()
 
     def _write(self, name: str, text: str) -> None:
-        assert self.path is not None
         with replacing(self.path / name) as file:
             file.write(text.encode())
+
+    def _remove(self) -> None:
+        """Remove the files, and the folders that were made for them unless something else is in there."""
+        for name in self._files:
+            with suppress(OSError):
+                (self.path / name).unlink()
+        for folder in self._made:
+            with suppress(OSError):
+                folder.rmdir()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -128,8 +127,15 @@ class RunFolder(Callback):
         except OSError as error:
             raise DataError(
                 f"run folder {str(self.path)!r}: cannot be written ({error.strerror or error}); "
-                "choose another with --run-dir"
+                f"{self.what_is_kept}; choose another --run-dir"
             ) from error
+
+
+def _new_path(model: str) -> Path:
+    """A folder that doesn't exist, named after the model and the time."""
+    stem = f"runs/{model}-{time.strftime('%Y%m%d-%H%M%S')}"
+    names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
+    return next(path for name in names if not os.path.lexists(path := Path(name)))
 
 
 @contextmanager

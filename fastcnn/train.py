@@ -1,131 +1,195 @@
-"""The command line ``python -m fastcnn.train``: options in, progress and a run folder out.
+"""The command line ``python -m fastcnn.train``: options in, a line per epoch and a run folder out.
 
-Exit codes: 0 when all epochs are done; 1 when the cost became infinite or NaN; 2 for options, data or folders
-that won't do, after one line that says why; 130 after Ctrl-C.
+How it fails, and with which exit codes, stands in `fastcnn.console`.
 """
 
-import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 import fastcnn as fc
 from fastcnn import _core
+from fastcnn.console import DIVERGED, INTERRUPTED, TrainingReport, complain, downloads_shown, exit_code_of
 from fastcnn.data import Dataset, load_dataset
-from fastcnn.errors import FastcnnError
 from fastcnn.run_folder import RunFolder
-from fastcnn.trainer import BatchMetrics, Callback, EpochMetrics, NonFiniteCostError, Samples, Settings, Trainer
+from fastcnn.trainer import NonFiniteCostError, Samples, Settings, Trainer
 
-UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # of the click that this typer brings along
 DEFAULTS = Settings()
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"max_content_width": 100})
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-def show_version(wanted: bool) -> None:
-    """Print the version and leave."""
+@dataclass(frozen=True)
+class Options:
+    """The command line, understood: what to compute, and what has no part in the result."""
+
+    settings: Settings
+    dataset: str
+    data_dir: Path | None
+    threads: int | None
+    run_dir: Path | None
+    quiet: bool
+    dry_run: bool
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train as the arguments (or else those of the process) say, and return the exit code."""
+
+    def command() -> int:
+        options = app(arguments, prog_name="python -m fastcnn.train", standalone_mode=False)
+        return train(options) if isinstance(options, Options) else 0  # --help and --version are done
+
+    return exit_code_of(command)
+
+
+def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"fastcnn {fc.__version__}")
         raise typer.Exit
 
 
 @app.command()
-def train(
+def parse(
     dataset: Annotated[
         str,
         typer.Option(
             metavar="auto|mnist|sample",
-            help="mnist: the full set, downloaded if need be. sample: the 5,000 digits that ship with fastcnn. "
-            "auto: the full set if it is on this machine, or else the sample.",
+            help="mnist: the full set, downloaded if need be. sample: the 5,000 digits that ship with "
+            "fastcnn. auto: the full set if it is on this machine, or else the sample.",
         ),
     ] = "auto",
     data_dir: Annotated[
-        Path | None, typer.Option(help="Folder with the four IDX files of MNIST or of a relative.")
+        Path | None,
+        typer.Option(help="Folder with the four IDX files of MNIST, or of another set of 28x28 images."),
     ] = None,
     epochs: Annotated[int, typer.Option(help="How often to go through the training images.")] = DEFAULTS.epochs,
-    batch_size: Annotated[int, typer.Option(help="Images in a step.")] = DEFAULTS.batch_size,
-    dtype: Annotated[
-        str, typer.Option(metavar="float32|float64", help="What to compute in.")
-    ] = DEFAULTS.dtype,
+    batch_size: Annotated[
+        int, typer.Option(help="Images in a step; an epoch's last step takes what is left.")
+    ] = DEFAULTS.batch_size,
+    dtype: Annotated[str, typer.Option(metavar="float32|float64", help="What to compute in.")] = DEFAULTS.dtype,
     loss: Annotated[
         str,
         typer.Option(
             metavar="crossentropy|product|log-product",
-            help="product is the cost of Gorgonia's tutorial, log-product that of its example program, "
-            "which can't learn.",
+            help="product is the cost of Gorgonia's tutorial, log-product that of its example program, which "
+            "can't learn.",
         ),
     ] = DEFAULTS.loss,
     lr: Annotated[float, typer.Option(help="Learning rate of RMSprop.")] = DEFAULTS.lr,
     seed: Annotated[
-        int, typer.Option(help="Of starting weights, dropout and order; the same seed gives the same bits.")
+        int, typer.Option(help="Of starting weights, dropout and order: the same seed gives the same bits.")
     ] = DEFAULTS.seed,
     shuffle: Annotated[
-        bool, typer.Option(help="Go through the images in another order each epoch, or as in the file.")
+        bool, typer.Option(help="Take the images in a new order each epoch, or as they are in the file.")
     ] = DEFAULTS.shuffle,
-    limit: Annotated[
-        int | None, typer.Option(metavar="N", help="Train on the first N images only.")
-    ] = DEFAULTS.limit,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="Train on the first N images only.")] = DEFAULTS.limit,
     threads: Annotated[
-        int | None, typer.Option(help="The result doesn't depend on it.  [default: all CPUs there are]")
+        int | None,
+        typer.Option(
+            min=1,
+            max=1024,
+            metavar="N",
+            help="As many as there are CPUs if not given; any number gives the same weights.",
+        ),
     ] = None,
     run_dir: Annotated[
-        Path | None, typer.Option(help="Where to keep the run.  [default: runs/gorgonia-<date>-<time>]")
+        Path | None, typer.Option(help="Where to keep the run: runs/gorgonia-<date>-<time> if not given.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be done, and write nothing.")
+        bool, typer.Option("--dry-run", help="Show data, settings and model; train nothing, write nothing.")
     ] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
-) -> int:
-    """Train Gorgonia's convolutional network on MNIST.
+) -> Options:
+    """Train the convolutional network of Gorgonia's tutorial on MNIST.
 
-    The run folder keeps config.json, metrics.jsonl (a line per epoch) and last.safetensors (the weights).
+    The run folder gets config.json, metrics.jsonl (a line per epoch) and last.safetensors (the weights after
+    the last complete epoch). Ctrl-C ends the run and keeps these.
     """
     settings = Settings(
-        dtype=dtype, loss=loss, lr=lr, epochs=epochs, batch_size=batch_size, limit=limit, shuffle=shuffle, seed=seed
+        dtype=dtype,
+        loss=loss,
+        lr=lr,
+        epochs=epochs,
+        batch_size=batch_size,
+        limit=limit,
+        shuffle=shuffle,
+        seed=seed,
     )
-    if threads is not None:
-        fc.set_num_threads(threads)
-    console = Console(quiet=quiet, highlight=False, markup=False, soft_wrap=True)
+    return Options(settings, dataset, data_dir, threads, run_dir, quiet, dry_run)
+
+
+def train(options: Options) -> int:
+    """Check everything, then train and keep the run."""
+    settings = options.settings
+    console = Console(quiet=options.quiet, highlight=False, markup=False, soft_wrap=True)
+    if options.threads is not None:
+        fc.set_num_threads(options.threads)
     trainer = Trainer.from_settings(settings)
     with downloads_shown(console) as progress:
-        data = load_dataset(dataset, data_dir, progress)
-    train_set = Samples(data.train_images[:limit], data.train_labels[:limit], dtype, settings.scaling)
-    test_set = Samples(data.test_images, data.test_labels, dtype, settings.scaling)
-    trainer.check(train_set)
-    trainer.check(test_set)
-    run = RunFolder(run_dir, settings.model, configuration(settings, data))
+        data = load_dataset(options.dataset, options.data_dir, progress)
+    training, test = samples(settings, data)
+    trainer.check(training)
+    trainer.check(test)
+    run = RunFolder(options.run_dir, settings.model, configuration(settings, data))
 
-    introduce(console, trainer, data, len(train_set))
-    if dry_run:
-        console.print(settings_table(settings))
-        console.print(f"\n{trainer.model.summary()}\n\ndry run: nothing was written")
+    console.print(introduction(trainer, data, training))
+    if options.dry_run:
+        console.print(plan(run, trainer))
         return 0
-    with run, Report(console, settings.epochs, len(train_set)) as report:
-        console.print(f"run    {run.path}")
-        trainer.callbacks = [run, report]
-        try:
-            trainer.fit(train_set, test_set, settings.epochs)
-        except KeyboardInterrupt:
-            report.close()
-            complain(f"interrupted in epoch {trainer.epoch + 1}; {what_is_kept(run)}")
-            return 130
-        except NonFiniteCostError as error:
-            report.close()
-            complain(f"error: {error}; {what_is_kept(run)}")
-            return 1
-    console.print(f"done   {run.weights}")
+    try:
+        with run:
+            console.print(f"run    {str(run.path)!r}")
+            with TrainingReport(console, settings.epochs, len(training)) as report:
+                trainer.callbacks = [run, report]
+                trainer.fit(training, test, settings.epochs)
+    except KeyboardInterrupt:
+        complain(f"interrupted in epoch {trainer.epoch + 1}; {run.what_is_kept}")
+        return INTERRUPTED
+    except NonFiniteCostError as error:
+        complain(f"error: {error}; {run.what_is_kept}")
+        return DIVERGED
+    console.print(f"done   {run.what_is_kept}")
     return 0
+
+
+def samples(settings: Settings, data: Dataset) -> tuple[Samples, Samples]:
+    """Those to train on and those to test with."""
+    first = slice(settings.limit)
+    form = settings.dtype, settings.scaling
+    return (
+        Samples(data.train_images[first], data.train_labels[first], *form),
+        Samples(data.test_images, data.test_labels, *form),
+    )
+
+
+def introduction(trainer: Trainer, data: Dataset, training: Samples) -> str:
+    """Which data and why, and which model on what."""
+    model = trainer.model
+    lines = [f"data   {data.origin}"]
+    if len(training) < len(data.train_labels):
+        lines.append(f"       the first {len(training):,} of them for training (--limit)")
+    size = sum(parameter.size for parameter in model.parameters())
+    lines.append(
+        f"model  {model.name}: {size:,} parameters, {model.dtype}, {_core.get_isa()} kernels, "
+        f"threads: {fc.get_num_threads()}"
+    )
+    return "\n".join(lines)
+
+
+def plan(run: RunFolder, trainer: Trainer) -> str:
+    """What a dry run shows: where the run would be kept, all settings, the model layer by layer."""
+    rows = (f"  {name:<12}{value}" for name, value in run.config["settings"].items())
+    head = f"run    {str(run.path)!r} (not made: this is a dry run)\n\nsettings"
+    return "\n".join([head, *rows, "", trainer.model.summary()])
 
 
 def configuration(settings: Settings, data: Dataset) -> dict[str, Any]:
@@ -145,55 +209,5 @@ def configuration(settings: Settings, data: Dataset) -> dict[str, Any]:
     }
 
 
-def introduce(console: Console, trainer: Trainer, data: Dataset, images: int) -> None:
-    """Say which data and which model."""
-    model = trainer.model
-    console.print(f"data   {data.origin}")
-    if images < len(data.train_labels):
-        console.print(f"       of which the first {images:,} for training (--limit)")
-    size = sum(parameter.size for parameter in model.parameters())
-    machine = f"{_core.get_isa()} kernels, threads: {fc.get_num_threads()}"
-    console.print(f"model  {model.name}: {size:,} parameters, {model.dtype.name}, {machine}")
-
-
-def settings_table(settings: Settings) -> str:
-    """The settings, one a line."""
-    return "\n".join(["", *(f"  {name:<11}{value}" for name, value in asdict(settings).items())])
-
-
-def what_is_kept(run: RunFolder) -> str:
-    """What a run that ended early leaves behind."""
-    if not run.epochs:
-        return "no epoch was complete, so nothing is kept"
-    return f"the weights after epoch {run.epochs} are in {str(run.weights)!r}"
-
-
-class Report(Callback):
-    """Prints a line per epoch and, on a terminal, shows a bar with the speed and the time left."""
-
-    def __init__(self, console: Console, epochs: int, images: int) -> None:
-        self.console = console
-        self.epochs = epochs
-        self.images = images
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[speed]}"),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_interactive or console.quiet,
-            refresh_per_second=4,
-        )
-        self.task = self.bar.add_task(f"epoch 1/{epochs}", total=epochs * images, speed="")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Take the bar away."""
-        self.bar.stop()
+if __name__ == "__main__":
+    sys.exit(main())

@@ -30,6 +30,7 @@ LOSSES: dict[str, type[Loss]] = {
 }
 
 SMOOTHING = 0.01  # how much of the newest batch's cost goes into the moving loss, as in MXNet's tutorial
+SHUFFLE_STREAM = 1 << 32  # second half of the keys of the orders, apart from those that draw weights
 JUDGED_TRAINING_SAMPLES = 10_000
 EVALUATION_BATCH = 500
 
@@ -53,7 +54,7 @@ class Settings:
         optimizer: ``"rmsprop"``, see `fastcnn.optim`, with `lr`, `decay` and `eps`.
         scaling: Of the pixels, see `fastcnn.data.pixel_table`. Targets are 0.9 at the label, 0.1 elsewhere.
         epochs: How often the training samples are gone through.
-        batch_size: Samples in a step; the last batch of an epoch is smaller if it must be.
+        batch_size: Samples in a step. The last batch of an epoch takes what is left; Gorgonia drops it.
         limit: Train on the first so many images only; None takes all.
         shuffle: Whether each epoch has an order of its own; without, it is the order of the file.
         seed: Of the starting weights, the dropout masks and the orders.
@@ -250,7 +251,7 @@ class Trainer:
         """In which order `epoch` goes through `count` samples; depends on nothing else but the seed."""
         if not self.shuffle:
             return np.arange(count)
-        key = np.array([self.model.seed, epoch], np.uint64)
+        key = np.array([self.model.seed, SHUFFLE_STREAM + epoch], np.uint64)
         return np.random.Generator(np.random.Philox(key=key)).permutation(count)
 
     def _run_epoch(self, train: Samples, test: Samples) -> EpochMetrics:
@@ -281,9 +282,7 @@ class Trainer:
         done = 0
         for batch, first in enumerate(range(0, len(train), self.batch_size), start=1):
             which = order[first : first + self.batch_size]
-            cost = train_step(
-                self.model, self.loss, self.optimizer, train.inputs(which), train.targets(which)
-            )
+            cost = train_step(self.model, self.loss, self.optimizer, train.inputs(which), train.targets(which))
             if not math.isfinite(cost):
                 raise NonFiniteCostError(
                     f"the cost became {cost} in epoch {epoch}, batch {batch}; use a smaller learning rate"

@@ -90,9 +90,7 @@ def write_idx(path: str | os.PathLike[str], array: NDArray[np.uint8]) -> None:
     if array.dtype != np.uint8:
         raise DTypeError(f"write_idx: expected a uint8 array, got {array.dtype}; convert the array")
     if not 1 <= array.ndim <= MAX_DIMENSIONS:
-        raise ShapeError(
-            f"write_idx: expected 1 to {MAX_DIMENSIONS} dimensions, got {array.ndim}; reshape it"
-        )
+        raise ShapeError(f"write_idx: expected 1 to {MAX_DIMENSIONS} dimensions, got {array.ndim}; reshape it")
     content = struct.pack(f">4B{array.ndim}I", 0, 0, 0x08, array.ndim, *array.shape) + array.tobytes()
     try:
         with replacing(path) as file:
@@ -123,16 +121,12 @@ def _read_header(stream: IO[bytes], who: str) -> tuple[int, ...]:
     _, _, element_type, dimensions = magic
     if element_type != 0x08:
         got = f"0x{element_type:02x} ({ELEMENT_TYPES.get(element_type, 'unknown')})"
-        raise DataError(
-            f"{who}: expected elements of type 0x08 (uint8), got {got}; convert the file to uint8"
-        )
+        raise DataError(f"{who}: expected elements of type 0x08 (uint8), got {got}; convert the file to uint8")
     if not 1 <= dimensions <= MAX_DIMENSIONS:
         raise DataError(f"{who}: expected 1 to {MAX_DIMENSIONS} dimensions, got {dimensions}; {REFETCH}")
     sizes = stream.read(4 * dimensions)
     if len(sizes) < 4 * dimensions:
-        raise DataError(
-            f"{who}: expected a header of {dimensions} dimensions, got a truncated one; {REFETCH}"
-        )
+        raise DataError(f"{who}: expected a header of {dimensions} dimensions, got a truncated one; {REFETCH}")
     return struct.unpack(f">{dimensions}I", sizes)
 
 

@@ -30,9 +30,7 @@ def pixel_table(scaling: str, dtype: DTypeLike) -> NDArray[Any]:
     """
     dtype = _float_dtype(dtype, "pixel_table")
     if scaling not in ("gorgonia", "unit"):
-        raise ConfigError(
-            f"pixel_table: expected scaling 'gorgonia' or 'unit', got {scaling!r}; use one of them"
-        )
+        raise ConfigError(f"pixel_table: expected scaling 'gorgonia' or 'unit', got {scaling!r}; use one of them")
     table = np.arange(256) / 255
     if scaling == "gorgonia":
         table = table * 0.9 + 0.1

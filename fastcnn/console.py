@@ -1,0 +1,141 @@
+"""What the command lines share: how they fail, and what they show while they work.
+
+Exit codes: 0 done; 1 the cost became infinite or NaN; 2 options, data or folders that won't do; 130 interrupted.
+Each but the first comes with one line on stderr and no traceback. Where the reader of a pipe goes away (``| head``)
+the command ends with 1 and says nothing.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fastcnn.data.download import Progress as DownloadProgress
+from fastcnn.errors import FastcnnError
+from fastcnn.trainer import BatchMetrics, Callback, EpochMetrics, Trainer
+
+DIVERGED, REFUSED, INTERRUPTED = 1, 2, 130
+
+# What typer raises for options that it doesn't understand; click's, or that of the click inside newer typers.
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+def exit_code_of(command: Callable[[], int]) -> int:
+    """Run a command; what it raises on purpose becomes a line on stderr and an exit code."""
+    try:
+        code = command()
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return INTERRUPTED
+    except UsageError as error:
+        complain(f"error: {error.format_message()}; see --help")  # type: ignore[attr-defined]
+    except FastcnnError as error:
+        complain(f"error: {error}")
+    except OSError as error:
+        where = f" {error.filename!r}" if error.filename else ""
+        complain(f"error: cannot read or write{where}: {error.strerror or error}")
+    except MemoryError as error:
+        complain(f"error: not enough memory ({error}); use a smaller --batch-size, or --limit")
+    _give_up_unwritable_output()
+    return REFUSED
+
+
+def complain(message: str) -> None:
+    """One line on stderr, whatever the message holds."""
+    print(" ".join(message.split()), file=sys.stderr)
+
+
+def _give_up_unwritable_output() -> None:
+    """Where stdout can't be written, see that Python doesn't try, and complain, once more at its exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def downloads_shown(console: Console) -> Iterator[DownloadProgress]:
+    """A function to tell how a download goes; shows a bar for each file, or a line where that can't be."""
+    bars = Progress(
+        TextColumn("downloading {task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not _shows_bars(console),
+    )
+    tasks = {}
+
+    def progress(name: str, received: int, total: int) -> None:
+        if name not in tasks:
+            bars.start()
+            tasks[name] = bars.add_task(name)
+            if bars.disable:
+                console.print(f"downloading {name}")
+        bars.update(tasks[name], completed=received, total=total or None)
+
+    try:
+        yield progress
+    finally:
+        bars.stop()
+
+
+class TrainingReport(Callback):
+    """Prints a line per epoch and, on a terminal, shows a bar with the speed and the time left.
+
+    A context manager, so that the bar goes away again.
+
+    Args:
+        console: Where to.
+        epochs: How many are to come.
+        images: Training images in each.
+    """
+
+    def __init__(self, console: Console, epochs: int, images: int) -> None:
+        self.console = console
+        self.epochs = epochs
+        self.images = images
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[speed]} images/s, ETA"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not _shows_bars(console),
+            refresh_per_second=4,
+        )
+        self.task = self.bar.add_task(f"epoch 1/{epochs}", total=epochs * images, speed="?")
+
+    def __enter__(self) -> "TrainingReport":
+        self.console.print("epoch      cost  train acc   test acc  seconds  images/s")
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def on_batch(self, trainer: Trainer, metrics: BatchMetrics) -> None:
+        self.bar.update(
+            self.task,
+            description=f"epoch {metrics.epoch}/{self.epochs}",
+            completed=(metrics.epoch - 1) * self.images + metrics.samples,
+            speed=f"{metrics.images_per_second:,.0f}",
+        )
+
+    def on_epoch(self, trainer: Trainer, metrics: EpochMetrics) -> None:
+        self.console.print(
+            f"{metrics.epoch:5}  {metrics.cost:8.6f}  {metrics.train_accuracy:9.2%}  "
+            f"{metrics.test_accuracy:9.2%}  {metrics.seconds:7.1f}  {metrics.images_per_second:8,.0f}"
+        )
+
+
+def _shows_bars(console: Console) -> bool:
+    return console.is_interactive and not console.quiet

@@ -1,0 +1,373 @@
+"""python -m fastcnn.train: what it prints and keeps, and how it refuses, stops and is interrupted."""
+
+import gzip
+import json
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import fastcnn as fc
+from fastcnn.checkpoint import load_checkpoint
+from fastcnn.data import write_idx
+from fastcnn.train import main
+
+FILES = ["config.json", "last.safetensors", "metrics.jsonl"]
+METRICS = ["epoch", "cost", "moving_loss", "train_accuracy", "test_accuracy", "seconds", "images_per_second"]
+NAMES = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Run in an empty folder, on a machine without MNIST, and give the threads back."""
+    threads = fc.get_num_threads()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.delenv("FASTCNN_DATA_DIR", raising=False)
+    monkeypatch.setenv("FASTCNN_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("FASTCNN_MNIST_MIRRORS", "http://127.0.0.1:9/")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")  # of child processes; the machine may be busy
+    yield
+    fc.set_num_threads(threads)
+
+
+@pytest.fixture
+def digits(tmp_path):
+    """A folder with 60 training and 20 test digits."""
+    sample = fc.data.load_dataset("sample")
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    arrays = (
+        sample.train_images[:60, 0], sample.train_labels[:60], sample.test_images[:20, 0], sample.test_labels[:20]
+    )  # fmt: skip
+    for name, array in zip(NAMES, arrays, strict=True):
+        write_idx(folder / name, array)
+    return folder
+
+
+def train(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def process(*arguments, **options):
+    command = [sys.executable, "-m", "fastcnn.train", *map(str, arguments)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
+
+
+def metrics_of(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def assert_refused(capsys, *arguments, says):
+    """Exit code 2, one line on stderr that says why, nothing new on the disk."""
+    assert train(*arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and error.endswith("\n")
+    assert re.search(says, error), error
+    assert os.listdir() == []
+
+
+def test_a_run_keeps_config_metrics_and_weights(digits, tmp_path, capsys):
+    folder = tmp_path / "runs" / "one"
+    assert train("--data-dir", digits, "--epochs", 2, "--batch-size", 20, "--seed", 3, "--run-dir", folder) == 0
+    assert sorted(os.listdir(folder)) == FILES
+
+    rows = metrics_of(folder)
+    assert [list(row) for row in rows] == [METRICS, METRICS]
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert all(np.isfinite(value) and value >= 0 for row in rows for value in row.values())
+
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["fastcnn"], config["numpy"]) == (fc.__version__, np.__version__)
+    assert config["dataset"]["name"] == "digits" and str(digits) in config["dataset"]["origin"]
+    assert config["settings"]["seed"] == 3 and config["settings"]["decay"] == 0.999
+    assert config["threads"] == fc.get_num_threads() and config["isa"]
+
+    checkpoint = load_checkpoint(folder / "last.safetensors")
+    assert (checkpoint.architecture, checkpoint.dtype) == ("gorgonia", "float32")
+    assert (checkpoint.epoch, checkpoint.step) == (2, 6)
+    model = fc.models.gorgonia()
+    model.load_state_dict(checkpoint.state)
+    dataset = fc.data.load_dataset(data_dir=digits)
+    logits = model(fc.data.scale_pixels(dataset.test_images, "gorgonia", "float32"))
+    assert (logits.argmax(axis=1) == dataset.test_labels).mean() == rows[-1]["test_accuracy"]
+
+    output, error = capsys.readouterr()
+    assert "\x1b" not in output and "\r" not in output and error == ""  # no terminal: plain lines
+    lines = output.splitlines()
+    assert lines[0] == f"data   {dataset.origin}"
+    assert [line.split()[0] for line in lines[-3:]] == ["1", "2", "done"]
+
+
+def test_without_run_dir_each_run_gets_a_new_folder(digits, monkeypatch):
+    monkeypatch.setattr("time.strftime", lambda form: "20250102-030405")
+    for _ in range(2):
+        assert train("--data-dir", digits, "--epochs", 1, "--quiet") == 0
+    assert sorted(os.listdir("runs")) == ["gorgonia-20250102-030405", "gorgonia-20250102-030405-2"]
+
+
+def test_a_run_is_never_overwritten(digits, tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert train("--data-dir", digits, "--epochs", 1, "--run-dir", folder) == 0
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    capsys.readouterr()
+    assert_refused(capsys, "--data-dir", digits, "--run-dir", folder, says="holds a run already.*choose another")
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_auto_says_which_data_it_uses_and_why(capsys):
+    assert train("--dry-run") == 0
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith("data   sample: 4,000 training and 1,000 test digits") and "no MNIST on this" in first
+
+
+def test_a_dry_run_shows_settings_and_model_and_writes_nothing(digits, capsys):
+    assert train("--dry-run", "--data-dir", digits, "--lr", 0.5, "--run-dir", "run", "--limit", 50) == 0
+    output = capsys.readouterr().out
+    for shown in (str(digits), "lr          0.5", "the first 50", "linear2", "818,698"):
+        assert shown in output
+    assert os.listdir() == []
+
+
+def test_quiet_prints_nothing(digits, tmp_path, capsys):
+    assert train("--quiet", "--data-dir", digits, "--epochs", 1, "--run-dir", tmp_path / "run") == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_limit_and_no_shuffle_take_the_first_images_in_the_order_of_the_file(digits, tmp_path):
+    options = ("--epochs", 1, "--limit", 25, "--batch-size", 10, "--no-shuffle", "--dtype", "float64", "--quiet")
+    assert train("--data-dir", digits, *options, "--loss", "product", "--run-dir", tmp_path / "run") == 0
+
+    dataset = fc.data.load_dataset(data_dir=digits)
+    model = fc.models.gorgonia("float64")
+    loss, optimizer = fc.ProductLoss("mean_elements"), fc.RMSprop(model.parameters())
+    for batch in (slice(0, 10), slice(10, 20), slice(20, 25)):
+        x = fc.data.scale_pixels(dataset.train_images[batch], "gorgonia", "float64")
+        fc.train_step(model, loss, optimizer, x, fc.data.soft_targets(dataset.train_labels[batch], "float64"))
+    kept = load_checkpoint(tmp_path / "run" / "last.safetensors").state
+    assert {name: array.tobytes() for name, array in kept.items()} == {
+        name: array.tobytes() for name, array in model.state_dict().items()
+    }
+
+
+def test_any_number_of_threads_gives_the_bits_of_the_same_file(tmp_path):
+    folders = [tmp_path / f"threads-{count}" for count in (1, 2, 3)]
+    for count, folder in enumerate(folders, 1):
+        options = ("--epochs", 1, "--threads", count, "--quiet", "--run-dir", folder)
+        run = process("--dataset", "sample", *options)
+        assert run.communicate()[1] == "" and run.returncode == 0
+        assert json.loads((folder / "config.json").read_text())["threads"] == count
+    assert len({(folder / "last.safetensors").read_bytes() for folder in folders}) == 1
+    [metrics] = metrics_of(folders[0])
+    assert metrics["test_accuracy"] > 0.7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--epochs", 0], "epochs must be a whole number >= 1, got 0"),
+        (["--epochs", -3], "epochs"),
+        (["--epochs", "ten"], "--epochs"),
+        (["--epochs", 10**30], "epochs"),
+        (["--batch-size", 0], "batch_size must be"),
+        (["--limit", 0], "limit must be"),
+        (["--limit", -1], "limit must be"),
+        (["--seed", -1], "seed must be"),
+        (["--threads", 0], "--threads"),
+        (["--threads", 10**12], "--threads"),
+        (["--lr", "nan"], "lr must be a positive number, got nan"),
+        (["--lr", "inf"], "lr must be"),
+        (["--lr", 0], "lr must be"),
+        (["--lr", -0.1], "lr must be"),
+        (["--dtype", "float16"], "dtype must be float32 or float64"),
+        (["--loss", "hinge"], "loss must be one of crossentropy, product, log-product"),
+        (["--dataset", "cifar"], "'mnist', 'sample'"),
+        (["--dataset", "mnist"], "127.0.0.1:9/ failed"),
+        (["--dataset", "sample", "--data-dir", "."], "leave out data_dir"),
+        (["--data-dir", "nowhere"], "'nowhere' is not a folder"),
+        (["--data-dir", "."], "got no train-images-idx3-ubyte"),
+        (["--optimiser", "sgd"], "--optimiser.*see --help"),
+        (["--run-dir"], "--run-dir"),
+        (["stray"], "stray"),
+        (["--dry-run", "--run-dir", "run", "--lr", "nan"], "lr"),
+        (["--run-dir", "/dev/full"], "cannot be written"),
+        (["--run-dir", "/dev/full/run"], "cannot be written"),
+        (["--run-dir", "/proc/run/deep"], "cannot be written"),
+        (["--run-dir", "deep/down/" + "x" * 300], "cannot be written"),
+    ],
+    ids=lambda value: " ".join(map(str, value))[:40] if isinstance(value, list) else "",
+)
+def test_bad_options_are_refused_and_leave_nothing(capsys, arguments, says):
+    assert_refused(capsys, *arguments, says=says)
+
+
+def idx(*shape, kind=8):
+    return struct.pack(f">4B{len(shape)}I", 0, 0, kind, len(shape), *shape)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        (0, None, "got no train-images"),
+        (0, b"", "an empty file"),
+        (0, idx(60, 28, 28) + bytes(1000), "truncated"),
+        (0, idx(60, 28, 28)[:9], "truncated"),
+        (0, b"\x89PNG" + bytes(5000), "expected an IDX file"),
+        (0, idx(60, 28, 28, kind=0x0D) + bytes(4 * 60 * 784), "float32"),
+        (0, idx(2**32 - 1, 2**32 - 1, 2**32 - 1) + bytes(99), "expected at most"),
+        (0, gzip.compress(idx(2**31, 28, 28) + bytes(200 << 20), compresslevel=1), "expected at most"),
+        (0, gzip.compress(idx(60, 28, 28) + bytes(60 * 784))[:-20], "cannot be read|truncated"),
+        (0, idx(0, 28, 28), "at least one image"),
+        (0, idx(59, 28, 28) + bytes(59 * 784), "expected 60 images"),
+        (1, idx(60) + bytes([10] * 60), "expected labels 0 to 9, got 10"),
+        (2, idx(20, 14, 14) + bytes(20 * 196), "images of one size"),
+    ],
+    ids=range(13),
+)
+def test_bad_data_is_refused_and_leaves_nothing(digits, capsys, file, content, says):
+    path = digits / NAMES[file]
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    assert_refused(capsys, "--data-dir", digits, "--run-dir", "run", says=says)
+
+
+def test_images_of_another_size_are_refused(digits, capsys):
+    for name, count in ((NAMES[0], 60), (NAMES[2], 20)):
+        write_idx(digits / name, np.zeros((count, 32, 32), np.uint8))
+    assert_refused(capsys, "--data-dir", digits, says=r"takes images \(1, 28, 28\).*\(1, 32, 32\)")
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_full_disk_in_the_first_epoch_leaves_nothing(digits, capsys, monkeypatch, file):
+    replace = os.replace
+
+    def full(source, target):
+        if os.fspath(target).endswith(file):
+            raise OSError(28, "No space left on device", os.fspath(source))
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", full)
+    options = ("--data-dir", digits, "--epochs", 1, "--run-dir", "new/run")
+    assert_refused(capsys, *options, says="cannot be written.*No space left.*nothing is kept")
+
+
+def test_a_full_disk_later_keeps_the_epochs_before(digits, tmp_path, capsys, monkeypatch):
+    fsync = os.fsync
+    calls = []
+
+    def full(descriptor):
+        calls.append(descriptor)
+        if len(calls) > 8:  # config, then weights and metrics of an epoch: each a file and its folder
+            raise OSError(28, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr("os.fsync", full)
+    run = tmp_path / "run"
+    assert_refused(capsys, "--data-dir", digits, "--epochs", 3, "--run-dir", run, says="after epoch 1 are in")
+    assert sorted(os.listdir(run)) == FILES
+    assert [row["epoch"] for row in metrics_of(run)] == [1]
+
+
+def test_an_output_that_can_not_be_written_is_an_error_in_one_line(digits):
+    with open("/dev/full", "w") as full:
+        run = process("--data-dir", digits, "--epochs", 1, stdout=full)
+        error = run.communicate()[1]
+    assert run.returncode == 2
+    assert error == "error: cannot read or write: No space left on device\n"
+    assert os.listdir() == []
+
+
+def test_too_little_memory_is_an_error_in_one_line(digits, capsys, monkeypatch):
+    def hungry(*arguments):
+        raise MemoryError("Unable to allocate 9 PiB")
+
+    monkeypatch.setattr("fastcnn.trainer.train_step", hungry)
+    assert_refused(capsys, "--data-dir", digits, "--run-dir", "run", says="not enough memory.*--batch-size")
+
+
+def test_a_cost_that_is_no_number_ends_the_run_with_exit_code_1(digits, capsys):
+    options = ("--data-dir", digits, "--lr", 1e30, "--batch-size", 20, "--run-dir", "run")
+    assert train(*options) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert re.match(r"error: the cost became \S+ in epoch 1, batch \d; .*no epoch was complete", error)
+    assert os.listdir() == []
+
+
+def wait_for(path, run):
+    deadline = time.monotonic() + 30
+    while not path.exists():
+        assert run.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.03, 0.1])
+def test_ctrl_c_keeps_the_last_complete_epoch(digits, tmp_path, delay):
+    folder = tmp_path / "run"
+    run = process("--data-dir", digits, "--epochs", 10**6, "--run-dir", folder, stdout=subprocess.DEVNULL)
+    wait_for(folder / "metrics.jsonl", run)
+    time.sleep(delay)
+    run.send_signal(signal.SIGINT)
+    error = run.communicate(timeout=30)[1]
+    assert run.returncode == 130
+    checkpoint = load_checkpoint(folder / "last.safetensors")
+    assert sorted(os.listdir(folder)) == FILES
+    assert len(metrics_of(folder)) == checkpoint.epoch
+    assert re.fullmatch(rf"interrupted in epoch \d+; the weights after epoch {checkpoint.epoch} are in .*\n", error)
+
+
+def test_ctrl_c_in_the_first_epoch_leaves_nothing():
+    run = process("--dataset", "sample", "--batch-size", 10, "--dtype", "float64", stdout=subprocess.PIPE)
+    while not run.stdout.readline().startswith("epoch"):
+        assert run.poll() is None
+    run.send_signal(signal.SIGINT)
+    error = run.communicate(timeout=30)[1]
+    assert run.returncode == 130
+    assert error == "interrupted in epoch 1; no epoch was complete, nothing is kept\n"
+    assert os.listdir() == []
+
+
+def test_on_a_terminal_a_bar_shows_speed_and_time_left(digits, tmp_path):
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "90"}
+    options = ("--epochs", 15, "--batch-size", 20, "--run-dir", tmp_path / "run")
+    run = process("--data-dir", digits, *options, stdout=theirs, env=environment)
+    os.close(theirs)
+    shown = b""
+    with open(ours, "rb", buffering=0) as terminal:
+        try:
+            while piece := terminal.read(4096):
+                shown += piece
+        except OSError:  # how Linux says that the other end was closed
+            pass
+    assert run.communicate()[1] == "" and run.returncode == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "\n", shown.decode())
+    assert re.search(r"epoch \d+/15 .* [\d,]+ images/s, ETA\s+\d", text, re.DOTALL)
+    assert re.search(r"^ *15 .*%", text, re.MULTILINE)
+
+
+def test_version(capsys):
+    assert train("--version") == 0
+    assert capsys.readouterr().out == f"fastcnn {fc.__version__}\n"
+
+
+def test_help_names_every_option(capsys):
+    assert train("--help") == 0
+    output = capsys.readouterr().out
+    for option in ("dataset", "data-dir", "epochs", "batch-size", "dtype", "loss", "lr", "seed", "no-shuffle",
+                   "limit", "threads", "run-dir", "quiet", "dry-run", "version"):  # fmt: skip
+        assert f"--{option}" in output
+
+
+def test_importing_the_package_brings_in_nothing_for_command_lines():
+    code = "import sys, fastcnn; print(*({'typer', 'rich', 'safetensors', 'PIL'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "\n"
