@@ -13,11 +13,21 @@ Where to look: `fastcnn.ops` (one function per operation), `fastcnn.layers`, `fa
 `fastcnn.optim`, `fastcnn.init`, `fastcnn.models`, `fastcnn.data`; on the command line `python -m fastcnn.train --help`.
 """
 
-from fastcnn.config import __version__, configure_from_environment, get_num_threads, set_num_threads, show_config
+from fastcnn.startup import load_core
+
+load_core()
+
+from fastcnn.config import (  # noqa: E402  (the core is loaded first, then set up, then used)
+    __version__,
+    configure_from_environment,
+    get_num_threads,
+    set_num_threads,
+    show_config,
+)
 
 configure_from_environment()
 
-from fastcnn import data, init, losses, models, ops, optim  # noqa: E402  (kernels are chosen first)
+from fastcnn import data, init, losses, models, ops, optim  # noqa: E402
 from fastcnn.errors import ConfigError, DataError, DTypeError, FastcnnError, ShapeError  # noqa: E402
 from fastcnn.graph import Sequential  # noqa: E402
 from fastcnn.layers import (  # noqa: E402

@@ -2,7 +2,7 @@
 """The only door between Python and csrc/: memory, threads, instruction-set level, and one call per kernel.
 
 `_core` trusts its one caller, `fastcnn.backends.cpu`, to pass C-contiguous, aligned arrays of one dtype and of shapes
-that the shape objects below have accepted. Outputs come from a caching allocator; the GIL is released while kernels run.
+that the shape objects below have accepted. Outputs come from a caching allocator; kernels run without the GIL.
 """
 
 import os
@@ -118,6 +118,7 @@ def compiler():
 
 # ---- threads --------------------------------------------------------------------------------------------------------
 
+MOST_THREADS = 1024
 cdef int _threads = 1
 cdef bint _forked = False
 
@@ -132,11 +133,11 @@ def get_num_threads():
     return _threads
 
 
-def set_num_threads(int count):
+def set_num_threads(count):
     """Let kernels use this many threads (1 in a build without OpenMP, and in a forked child)."""
     global _threads
-    if count < 1:
-        raise ConfigError(f"the number of threads must be at least 1, got {count}")
+    if not 1 <= count <= MOST_THREADS:
+        raise ConfigError(f"the number of threads must be from 1 to {MOST_THREADS}, got {count}")
     if _forked and count > 1:
         raise ConfigError("a forked child runs on one thread, because OpenMP's threads do not survive a fork; start "
                           "processes with multiprocessing's 'spawn' method to use more")

@@ -65,9 +65,7 @@ class Sequential(Layer):
         self.input_shape: Shape | None = None
         self._fits: Shape | None = None  # the sample shape that was last found to go through
         if input_shape is not None:
-            self.input_shape = tuple(
-                whole(size, f"{self.who}: each size of input_shape") for size in input_shape
-            )
+            self.input_shape = tuple(whole(size, f"{self.who}: each size of input_shape") for size in input_shape)
             self.output_shape((1, *self.input_shape))
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
@@ -170,9 +168,7 @@ class Sequential(Layer):
         names = [layer.name for layer in self.layers if layer.name]
         for name in names:
             if names.count(name) > 1:
-                raise ConfigError(
-                    f"{self.who}: two layers are called {name!r}; give each its own, or no, name"
-                )
+                raise ConfigError(f"{self.who}: two layers are called {name!r}; give each its own, or no, name")
         for layer in self.layers:
             if not layer.name:
                 stem = layer.prefix or type(layer).__name__.lower()
@@ -222,9 +218,7 @@ def _chain(who: str, arguments: Sequence[Layer | Sequence[Layer]]) -> list[Layer
         if not isinstance(layer, Layer):
             raise ConfigError(f"{who}: layer {position} is {layer!r}, which is no fastcnn layer")
         if any(layer is earlier for earlier in layers[: position - 1]):
-            raise ConfigError(
-                f"{who}: layer {position} is in the chain already; make a second {type(layer).__name__}"
-            )
+            raise ConfigError(f"{who}: layer {position} is in the chain already; make a second {type(layer).__name__}")
     return layers
 
 

@@ -49,9 +49,7 @@ def glorot_normal(gain: float = 1.0) -> Initialiser:
 
     def draw(shape: tuple[int, ...], generator: np.random.Generator, dtype: np.dtype[Any]) -> NDArray[Any]:
         if len(shape) < 2:
-            raise ShapeError(
-                f"glorot_normal: expected a shape of two or more sizes, got {shape}; use init.zeros"
-            )
+            raise ShapeError(f"glorot_normal: expected a shape of two or more sizes, got {shape}; use init.zeros")
         n1, n2, *field = shape
         deviation = gain * math.sqrt(2 / ((n1 + n2) * math.prod(field)))
         return (generator.standard_normal(shape) * deviation).astype(dtype)

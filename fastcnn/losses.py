@@ -37,9 +37,7 @@ class Loss:
 
     def __init__(self, reduction: str = "mean") -> None:
         if reduction not in REDUCTIONS:
-            raise ConfigError(
-                f"{self.who}: reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}"
-            )
+            raise ConfigError(f"{self.who}: reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}")
         self.reduction = reduction
 
     def __call__(self, logits: Array, target: Array) -> float | Array:
@@ -90,9 +88,7 @@ class Loss:
         samples, classes = logits.shape
         if target.dtype == logits.dtype:
             if target.shape != logits.shape:
-                raise ShapeError(
-                    f"{self.who}: expected soft targets {logits.shape} as the logits, got {target.shape}"
-                )
+                raise ShapeError(f"{self.who}: expected soft targets {logits.shape} as the logits, got {target.shape}")
             return target
         if target.dtype.kind not in "iu":
             raise DTypeError(
@@ -100,9 +96,7 @@ class Loss:
                 f"got {target.dtype}"
             )
         if target.shape != (samples,):
-            raise ShapeError(
-                f"{self.who}: expected class indices ({samples},), one per sample, got {target.shape}"
-            )
+            raise ShapeError(f"{self.who}: expected class indices ({samples},), one per sample, got {target.shape}")
         outside = (target < 0) | (target >= classes)
         if outside.any():
             worst = target[outside][0]
@@ -167,9 +161,7 @@ class LogProductLoss(Loss):
 
     def per_sample(self, logits: Array, target: Array) -> tuple[Array, Callable[[Array], Array]]:
         if not (target > 0).all():
-            raise ConfigError(
-                f"{self.who}: every target must be positive, log 0 does not exist; use soft targets"
-            )
+            raise ConfigError(f"{self.who}: every target must be positive, log 0 does not exist; use soft targets")
         log_p = ops.log_softmax(logits)
 
         def backward(dlosses: Array) -> Array:

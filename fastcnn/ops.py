@@ -12,6 +12,7 @@ Conventions, true for every function here:
 """
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from fastcnn.backends import cpu
 from fastcnn.backends.cpu import Array
@@ -20,6 +21,7 @@ from fastcnn.backends.shapes import Size
 __all__ = [
     "col2im",
     "conv2d",
+    "conv2d_algorithm",
     "conv2d_backward_bias",
     "conv2d_backward_input",
     "conv2d_backward_weight",
@@ -128,6 +130,25 @@ def conv_output_shape(
     return cpu.conv_output_shape(input_shape, weight_shape, stride, padding, dilation, who)
 
 
+def conv2d_algorithm(
+    input_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    stride: Size = 1,
+    padding: Size = 0,
+    dilation: Size = 1,
+    direction: str = "forward",
+    dtype: DTypeLike = np.float32,
+) -> str:
+    """The algorithm that "auto" means for these shapes on this CPU: "direct" or "im2col".
+
+    `direction` is "forward", "backward_input" or "backward_weight".
+
+    >>> conv2d_algorithm((100, 1, 28, 28), (32, 1, 3, 3), padding=1)
+    'direct'
+    """
+    return cpu.conv2d_algorithm(input_shape, weight_shape, stride, padding, dilation, direction, dtype)
+
+
 def im2col(x: Array, kernel_size: Size, stride: Size = 1, padding: Size = 0, dilation: Size = 1) -> Array:
     """Columns (N, C*KH*KW, OH*OW) of x (N, C, H, W): every output pixel's window as a column; zeros outside x.
 
@@ -170,9 +191,9 @@ def matmul(a: Array, b: Array, transpose_a: bool = False, transpose_b: bool = Fa
 def max_pool2d(x: Array, kernel_size: Size, stride: Size | None = None, padding: Size = 0) -> tuple[Array, Array]:
     """Largest value of each window of x (N, C, H, W), and where it was -> y (N, C, OH, OW), argmax uint8 alike.
 
-    ``argmax = r * KW + s`` counts cells from the window's corner (in the padding, if the window starts there). The first
-    of equal values wins; a NaN wins over numbers. `stride` defaults to `kernel_size`; `padding` is at most half the
-    window, and its cells never win. A window has at most 255 cells.
+    ``argmax = r * KW + s`` counts cells from the window's corner (in the padding, if the window starts there). The
+    first of equal values wins; a NaN wins over numbers. `stride` defaults to `kernel_size`; `padding` is at most half
+    the window, and its cells never win. A window has at most 255 cells.
 
     >>> y, argmax = max_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), 2)
     >>> y[0, 0], argmax[0, 0]

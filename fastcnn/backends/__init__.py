@@ -1,0 +1,1 @@
+"""What computes: `cpu`, the C kernels; `reference`, their oracle in plain NumPy."""

@@ -66,7 +66,9 @@ def conv2d(
     weight = _checked("conv2d", "weight", weight, x.dtype)
     shape = conv_shape(x.shape, weight.shape, _hashable(stride), _hashable(padding), _hashable(dilation))
     if bias is not None:
-        _same_shape("conv2d", "bias", _checked("conv2d", "bias", bias, x.dtype), weight.shape[:1], f"weight {weight.shape}")
+        _same_shape(
+            "conv2d", "bias", _checked("conv2d", "bias", bias, x.dtype), weight.shape[:1], f"weight {weight.shape}"
+        )
         bias = _plain(bias)
     return _core.conv2d(shape, _algorithm("conv2d", algorithm), _plain(x), _plain(weight), bias)
 
@@ -126,6 +128,25 @@ def conv_output_shape(
         tuple(input_shape), tuple(weight_shape), _hashable(stride), _hashable(padding), _hashable(dilation), str(who)
     ).output
     return output
+
+
+def conv2d_algorithm(
+    input_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    stride: Size = 1,
+    padding: Size = 0,
+    dilation: Size = 1,
+    direction: str = "forward",
+    dtype: Any = np.float32,
+) -> str:
+    if direction not in _core.DIRECTIONS:
+        choices = ", ".join(repr(choice) for choice in _core.DIRECTIONS)
+        raise ConfigError(f"conv2d_algorithm: direction must be one of {choices}, got {direction!r}")
+    shape = conv_shape(
+        tuple(input_shape), tuple(weight_shape), _hashable(stride), _hashable(padding), _hashable(dilation)
+    )
+    chosen: str = _core.conv2d_algorithm(shape, np.dtype(dtype) == np.float64, _core.DIRECTIONS[direction])
+    return chosen
 
 
 def _column_shape(
@@ -299,8 +320,8 @@ def _targets(who: str, logits: Array, target: Array) -> tuple[Array | None, Arra
         if rows and (target.min() < 0 or target.max() >= classes):
             bad = int(np.flatnonzero((target < 0) | (target >= classes))[0])
             raise ShapeError(
-                f"{who}: class indices must be between 0 and {classes - 1} for logits {logits.shape}, got {target[bad]} "
-                f"at position {bad}"
+                f"{who}: class indices must be between 0 and {classes - 1} for logits {logits.shape}, "
+                f"got {target[bad]} at position {bad}"
             )
         return np.require(target, dtype=np.int64, requirements=["C", "A"]), None
     soft = _checked(who, "target", target, logits.dtype)

@@ -42,9 +42,9 @@ def dims(shape: tuple[int, ...], rank: int, name: str, layout: str, who: object)
     return sizes
 
 
-def by(pair_of_sizes: Pair) -> str:
-    """A pair of sizes as people write it: 3x3."""
-    return f"{pair_of_sizes[0]}x{pair_of_sizes[1]}"
+def by(sizes: tuple[int, ...]) -> str:
+    """Sizes as people write them: 3x3."""
+    return "x".join(map(str, sizes))
 
 
 @lru_cache(maxsize=4096)

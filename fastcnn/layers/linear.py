@@ -44,9 +44,7 @@ class Linear(Layer):
         self.name = name
         self.in_features = whole(in_features, f"{self.who}: in_features")
         self.out_features = whole(out_features, f"{self.who}: out_features")
-        self.weight = Parameter(
-            (self.out_features, self.in_features), weight_init or glorot_normal(), "weight"
-        )
+        self.weight = Parameter((self.out_features, self.in_features), weight_init or glorot_normal(), "weight")
         self.bias = Parameter((self.out_features,), zeros, "bias") if bias else None
 
     def output_shape(self, input_shape: Shape) -> Shape:
