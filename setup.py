@@ -39,9 +39,22 @@ def is_x86():
 class BuildCore(build_ext):
     """build_ext that compiles stamp.c once per level and element type and links all objects together."""
 
+    def finalize_options(self):
+        super().finalize_options()
+        self.force = True  # the switches above change what is built, and file times do not tell
+
+    def run(self):
+        """Build, and leave a copy of the module beside _core.pyx.
+
+        Python looks for modules in the current folder first. After `pip install .` a user who is still in the checkout
+        would therefore get its fastcnn/, not the installed one: with the copy that works, and is the same code.
+        """
+        super().run()
+        self.copy_extensions_to_source()
+
     def build_extension(self, ext):
         if self.compiler.compiler_type != "unix":
-            sys.exit("fastcnn needs gcc or clang (its kernels use vector extensions); on Windows, build under WSL or MinGW")
+            sys.exit("fastcnn needs gcc or clang: its kernels use vector extensions; on Windows, build under WSL")
         sanitize = os.environ.get("FASTCNN_SANITIZE")
         flags = C_FLAGS + WARNINGS + (["-Werror"] if os.environ.get("FASTCNN_WERROR") == "1" else [])
         if sanitize:
@@ -55,8 +68,9 @@ class BuildCore(build_ext):
         for level, level_flags in levels.items():
             for element, element_macros in ELEMENT_TYPES.items():
                 table = [("FC_TABLE", f"fc_{level}_{element}")]
-                objects += self.compile(["csrc/stamp.c"], f"{level}_{element}", element_macros + table,
-                                        flags + level_flags)
+                objects += self.compile(
+                    ["csrc/stamp.c"], f"{level}_{element}", element_macros + table, flags + level_flags
+                )
         ext.extra_objects += objects
         ext.define_macros += [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
         if sanitize:
@@ -64,8 +78,13 @@ class BuildCore(build_ext):
         super().build_extension(ext)
 
     def compile(self, sources, folder, macros, flags):
-        return self.compiler.compile(sources, output_dir=os.path.join(self.build_temp, folder), macros=macros,
-                                     include_dirs=["csrc"], extra_postargs=flags)
+        return self.compiler.compile(
+            sources,
+            output_dir=os.path.join(self.build_temp, folder),
+            macros=macros,
+            include_dirs=["csrc"],
+            extra_postargs=flags,
+        )
 
     def openmp_flags(self):
         """The flags with which this compiler builds and links OpenMP, or none."""

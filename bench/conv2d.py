@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from peers import interleave, spread
+from peers import interleave, spread, use_threads
 
 import fastcnn as fc
 
@@ -70,10 +70,8 @@ def main() -> None:
     parser.add_argument("--algorithm", default="auto")
     parser.add_argument("--only", default="", help="shapes whose name contains this")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    fc.set_num_threads(options.threads)
+    use_threads(options.threads, options.batch)
     torch.set_grad_enabled(False)
-    print(f"{fc.show_config()}\n  PyTorch      {torch.__version__}, {torch.get_num_threads()} threads, batch {options.batch}\n")
     medians: dict[str, list[float]] = {}
     for name, shape in read_shapes(SHAPES):
         if options.only not in name:
@@ -85,8 +83,11 @@ def main() -> None:
             channels, filters, kh, kw = shape[0], shape[3], shape[4], shape[5]
             pixels = np.prod(fc.ops.conv_output_shape((1, *shape[:3]), (filters, channels, kh, kw), *shape[6:])[2:])
             gflops = 2e-9 * options.batch * channels * filters * kh * kw * int(pixels) / our_time
-            print(f"{name:<22}{direction:<17}ours {our_time * 1e3:7.3f} ms ({gflops:4.0f} GF/s) · PyTorch "
-                  f"{their_time * 1e3:7.3f} ms · {spread(ratios)} · answers agree to {error:.0e}", flush=True)
+            print(
+                f"{name:<22}{direction:<17}ours {our_time * 1e3:7.3f} ms ({gflops:4.0f} GF/s) · PyTorch "
+                f"{their_time * 1e3:7.3f} ms · {spread(ratios)} · answers agree to {error:.0e}",
+                flush=True,
+            )
     everything = [ratio for ratios in medians.values() for ratio in ratios]
     for direction, ratios in [*medians.items(), ("all", everything)]:
         print(f"geometric mean, {direction:<17}{statistics.geometric_mean(ratios):.2f}x")

@@ -4,6 +4,18 @@ import statistics
 import time
 from collections.abc import Callable
 
+import torch
+
+import fastcnn as fc
+
+
+def use_threads(count: int, batch: int) -> None:
+    """Give both sides `count` threads, and print what is compared."""
+    torch.set_num_threads(count)
+    fc.set_num_threads(count)
+    fc.show_config()
+    print(f"  PyTorch      {torch.__version__}, {torch.get_num_threads()} threads, batch {batch}\n")
+
 
 def best_of(work: Callable[[], object], repeats: int) -> float:
     """Seconds of the fastest of `repeats` runs."""

@@ -8,7 +8,7 @@ the environment of this process, and of those it starts, stays as it was.
 
 import os
 
-SPIN_COUNT = "10000"  # iterations, some tenths of a millisecond
+SPIN_COUNT = "30000"  # iterations, less than a millisecond
 SETTINGS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")  # who sets either has decided for themselves
 
 

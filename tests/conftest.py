@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# Fast and the same on every run. `--hypothesis-profile=thorough` looks at new cases, many more of them.
+# Fast and the same on every run. `--hypothesis-profile=thorough` looks at new cases, many more of them; `quick` is for
+# builds that run slowly, such as those with sanitizers.
 settings.register_profile("fastcnn", max_examples=60, derandomize=True, deadline=None, database=None)
+settings.register_profile("quick", max_examples=10, derandomize=True, deadline=None, database=None)
 settings.register_profile("thorough", max_examples=500, deadline=None, database=None, print_blob=True)
 settings.load_profile("fastcnn")
 

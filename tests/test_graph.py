@@ -221,9 +221,7 @@ def test_without_input_shape_the_first_call_checks_and_names_the_layer():
 
 def test_an_input_of_another_shape_than_promised_is_refused():
     model = small_model(input_shape=(1, 8, 8), name="small")
-    with pytest.raises(
-        fc.ShapeError, match=r"Sequential 'small': expected input \(N, 1, 8, 8\), got \(3, 1, 9, 9\)"
-    ):
+    with pytest.raises(fc.ShapeError, match=r"Sequential 'small': expected input \(N, 1, 8, 8\), got \(3, 1, 9, 9\)"):
         model(np.zeros((3, 1, 9, 9), np.float32))
 
 

@@ -27,9 +27,7 @@ def test_glorot_normal_has_gorgonia_s_deviation(shape, sum_and_field):
 
 def test_both_dtypes_start_from_the_same_numbers():
     init = fc.init.glorot_normal()
-    np.testing.assert_array_equal(
-        drawn(init, (5, 4), "float32"), drawn(init, (5, 4), "float64").astype(np.float32)
-    )
+    np.testing.assert_array_equal(drawn(init, (5, 4), "float32"), drawn(init, (5, 4), "float64").astype(np.float32))
 
 
 def test_zeros_is_zero():

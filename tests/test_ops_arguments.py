@@ -83,20 +83,14 @@ BAD_SHAPES = {
     "soft targets of another size": lambda: ops.cross_entropy(LOGITS, zeros(4, 9)),
     "logits of one axis": lambda: ops.cross_entropy(LOGITS[0], CLASSES),
     "loss gradient of another size": lambda: ops.cross_entropy_backward(zeros(5), LOGITS, CLASSES),
-    "RMSprop, gradient of another size": lambda: ops.rmsprop_update(
-        zeros(5), zeros(4), zeros(5), 0.1, 0.9, 0.1
-    ),
-    "RMSprop, mean square of another size": lambda: ops.rmsprop_update(
-        zeros(5), zeros(5), zeros(4), 0.1, 0.9, 0.1
-    ),
+    "RMSprop, gradient of another size": lambda: ops.rmsprop_update(zeros(5), zeros(4), zeros(5), 0.1, 0.9, 0.1),
+    "RMSprop, mean square of another size": lambda: ops.rmsprop_update(zeros(5), zeros(5), zeros(4), 0.1, 0.9, 0.1),
     "SGD, gradient of another size": lambda: ops.sgd_update(zeros(5), zeros(1), 0.1),
 }
 
 BEYOND_MEMORY = {
     "outputs past 2**63": lambda: ops.conv_output_shape((2**31, 1, 2**16, 2**15), (2**4, 1, 1, 1), 1, 0, 1),
-    "inputs past 2**63": lambda: ops.conv_output_shape(
-        (2**31, 2**31, 2**31, 4), (1, 2**31, 1, 1), 2**30, 0, 1
-    ),
+    "inputs past 2**63": lambda: ops.conv_output_shape((2**31, 2**31, 2**31, 4), (1, 2**31, 1, 1), 2**30, 0, 1),
     "weights past 2**63": lambda: ops.conv_output_shape((1, 2**31, 1, 1), (2**31, 2**31, 1, 1), 1, 0, 1),
     "padding past 2**63": lambda: ops.conv_output_shape((1, 1, 4, 4), (1, 1, 3, 3), 1, 2**62, 1),
     "dilation past 2**63": lambda: ops.conv_output_shape((1, 1, 4, 4), (1, 1, 5, 5), 1, 0, 2**62),
@@ -168,9 +162,7 @@ BAD_VALUES = {
     "class index too large": lambda: ops.cross_entropy(LOGITS, np.array([0, 1, 2, 10])),
     "negative class index": lambda: ops.cross_entropy(LOGITS, np.array([0, 1, -1, 9])),
     "class index past 2**32": lambda: ops.cross_entropy(LOGITS, np.array([0, 2**32, 1, 9])),
-    "class index too large, backwards": lambda: ops.cross_entropy_backward(
-        zeros(4), LOGITS, np.array([0, 1, 2, 10])
-    ),
+    "class index too large, backwards": lambda: ops.cross_entropy_backward(zeros(4), LOGITS, np.array([0, 1, 2, 10])),
     "negative probability": lambda: ops.dropout(X, -0.1, 0),
     "probability over 1": lambda: ops.dropout(X, 1.1, 0),
     "probability NaN": lambda: ops.dropout(X, float("nan"), 0),

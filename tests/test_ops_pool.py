@@ -122,9 +122,7 @@ def test_same_bits_on_any_number_of_threads(isa, case):
 def test_forward_takes_any_memory_layout(lay_out):
     case = LARGE_CASES[0]
     x, _ = case.arrays(reals, np.float32)
-    for got, expected in zip(
-        ops.max_pool2d(lay_out(x), *case.window), ops.max_pool2d(x, *case.window), strict=True
-    ):
+    for got, expected in zip(ops.max_pool2d(lay_out(x), *case.window), ops.max_pool2d(x, *case.window), strict=True):
         assert_array_equal(got, expected)
 
 

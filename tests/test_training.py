@@ -86,9 +86,7 @@ def test_each_step_of_each_seed_draws_masks_of_its_own(other):
         model = fc.Sequential(fc.Dropout(), Spy(), fc.Linear(100, 2), seed=settings.get("seed", 0))
         optimizer = fc.SGD(model.parameters())
         optimizer.steps = settings.get("steps", 0)
-        fc.train_step(
-            model, fc.CrossEntropyLoss(), optimizer, np.ones((5, 100), np.float32), np.zeros(5, int)
-        )
+        fc.train_step(model, fc.CrossEntropyLoss(), optimizer, np.ones((5, 100), np.float32), np.zeros(5, int))
     assert abs((seen[0] == seen[1]).mean() - 0.5) < 0.1
 
 

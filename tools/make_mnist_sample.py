@@ -95,9 +95,7 @@ def split(source: bytes) -> dict[str, np.ndarray]:
 
 def readme(folder: Path, names: list[str]) -> str:
     contents = {name: gzip.decompress((folder / f"{name}.gz").read_bytes()) for name in names}
-    sums = "\n".join(
-        f"    {hashlib.sha256(content).hexdigest()}  {name}" for name, content in contents.items()
-    )
+    sums = "\n".join(f"    {hashlib.sha256(content).hexdigest()}  {name}" for name, content in contents.items())
     return README.format(source=SOURCE, source_sha256=SOURCE_SHA256, sums=sums)
 
 

@@ -267,9 +267,7 @@ def _crop(padded: Array, padding: Pair) -> Array:
     return padded[:, :, rows : padded.shape[2] - rows, columns : padded.shape[3] - columns]
 
 
-def _output_size(
-    padded_size: Sequence[int], kernel: Sequence[int], stride: Pair, dilation: Pair
-) -> tuple[int, int]:
+def _output_size(padded_size: Sequence[int], kernel: Sequence[int], stride: Pair, dilation: Pair) -> tuple[int, int]:
     """How many positions the dilated kernel takes inside the padded input, down and across."""
     height, width = (
         (size - (d * (k - 1) + 1)) // step + 1

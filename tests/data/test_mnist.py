@@ -33,18 +33,11 @@ def test_a_folder_is_read_in_any_spelling(tmp_path, write_folder, toy_arrays, su
 def test_the_dataset_is_named_after_its_folder(tmp_path, write_folder):
     dataset = load_dataset("mnist", data_dir=str(write_folder(tmp_path / "fashion")))
     assert dataset.name == "fashion"
-    assert (
-        dataset.origin
-        == f"fashion: 30 training and 20 test images from {str(tmp_path / 'fashion')!r} (data_dir)"
-    )
+    assert dataset.origin == f"fashion: 30 training and 20 test images from {str(tmp_path / 'fashion')!r} (data_dir)"
 
 
-def test_data_dir_comes_before_the_environment_and_that_before_the_cache(
-    tmp_path, write_folder, no_data, monkeypatch
-):
-    ours, shared, cached = (
-        write_folder(path) for path in (tmp_path / "a", tmp_path / "b", no_data / "mnist")
-    )
+def test_data_dir_comes_before_the_environment_and_that_before_the_cache(tmp_path, write_folder, no_data, monkeypatch):
+    ours, shared, cached = (write_folder(path) for path in (tmp_path / "a", tmp_path / "b", no_data / "mnist"))
     assert str(cached) in load_dataset().origin and "(user cache)" in load_dataset().origin
     monkeypatch.setenv("FASTCNN_DATA_DIR", str(shared))
     for dataset in ("auto", "mnist"):
@@ -78,9 +71,7 @@ def test_mnist_that_cannot_be_had_names_all_that_was_tried(no_data, monkeypatch)
 
 
 def test_a_data_dir_without_the_files_names_what_is_missing(tmp_path, write_folder):
-    with pytest.raises(
-        DataError, match="got no train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images"
-    ):
+    with pytest.raises(DataError, match="got no train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images"):
         load_dataset(data_dir=tmp_path)
     (write_folder(tmp_path / "mnist") / "t10k-labels-idx1-ubyte").unlink()
     with pytest.raises(DataError, match="got no t10k-labels-idx1-ubyte; "):

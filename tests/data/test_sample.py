@@ -32,9 +32,7 @@ def test_the_digits_are_mixed():
 
 
 def test_the_files_have_the_sums_of_the_readme():
-    sums = dict(
-        re.findall(r"^    ([0-9a-f]{64})  (\S+)$", (FOLDER / "README.md").read_text("utf-8"), re.MULTILINE)
-    )
+    sums = dict(re.findall(r"^    ([0-9a-f]{64})  (\S+)$", (FOLDER / "README.md").read_text("utf-8"), re.MULTILINE))
     names = {path.name.removesuffix(".gz") for path in FOLDER.iterdir() if path.name.endswith(".gz")}
     assert names == set(sums.values()) and len(names) == 4
     for expected, name in sums.items():

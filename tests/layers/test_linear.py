@@ -28,9 +28,7 @@ def test_the_input_gradient_is_skipped_when_nobody_uses_it():
 
 
 def test_maps_that_were_not_flattened_are_refused_with_a_hint():
-    with pytest.raises(
-        fc.ShapeError, match=r"Linear: expected input \(N, 18\), .* put a Flatten\(\) before it"
-    ):
+    with pytest.raises(fc.ShapeError, match=r"Linear: expected input \(N, 18\), .* put a Flatten\(\) before it"):
         fc.Linear(18, 10)(np.zeros((5, 2, 3, 3), np.float32))
 
 

@@ -1,0 +1,303 @@
+"""The package as a whole: the cost of its import, its switches, threads and forks, the floors of csrc/."""
+
+import ast
+import multiprocessing
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import tracemalloc
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import integers, use_threads
+
+import fastcnn as fc
+from fastcnn import _core
+from fastcnn.backends import reference
+
+ROOT = Path(__file__).resolve().parent.parent
+CSRC = ROOT / "csrc"
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+threads = pytest.mark.skipif(not _core.has_openmp(), reason="built without OpenMP")
+
+
+def python(code, folder=None, **environment):
+    """Run `code` in a new interpreter that finds modules in `folder`, then as this one does; the finished process."""
+    keep = {k: v for k, v in os.environ.items() if not k.startswith(("FASTCNN_", "OMP_"))}
+    paths = os.pathsep.join(path for path in sys.path if path)
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**keep, "PYTHONPATH": paths, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def printed(code, **environment):
+    """What `code` prints in a new interpreter."""
+    process = python(code, **environment)
+    assert process.returncode == 0, process.stderr
+    return process.stdout.strip()
+
+
+# ---- import ----------------------------------------------------------------------------------------------------------
+
+
+def test_import_brings_in_no_heavy_library():
+    heavy = ["typer", "rich", "safetensors", "PIL", "matplotlib", "torch"]
+    code = f"import sys, fastcnn; print([name for name in {heavy} if name in sys.modules])"
+    assert printed(code) == "[]"
+
+
+def test_import_takes_at_most_150_ms_beyond_numpys():
+    code = "import time; import numpy; start = time.perf_counter(); import fastcnn; print(time.perf_counter() - start)"
+    seconds = [float(printed(code)) for _ in range(5)]
+    assert min(seconds) < 0.150, seconds  # whatever else the machine does only adds to it
+
+
+def test_folder_that_was_not_built_says_how_to_build_it(tmp_path):
+    without_core = shutil.ignore_patterns("_core.*.so", "sample")
+    shutil.copytree(Path(fc.__file__).parent, tmp_path / "fastcnn", ignore=without_core)
+    process = python("import fastcnn", folder=tmp_path)
+    assert "pip install ." in process.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("other", ["torch", "numba", "sklearn"])
+@pytest.mark.parametrize("first", [True, False], ids=["fastcnn first", "fastcnn last"])
+def test_works_beside_other_libraries_with_threads_of_their_own(other, first):
+    if find_spec(other) is None:
+        pytest.skip(f"{other} is not installed")
+    imports = f"import fastcnn as fc, {other}" if first else f"import {other}, fastcnn as fc"
+    assert printed(f"{imports}; import numpy as np; print(fc.ops.matmul(np.eye(99), np.eye(99)).sum())") == "99.0"
+
+
+def test_version_is_the_one_in_pyproject():
+    assert f'version = "{fc.__version__}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_stubs_name_what_the_compiled_module_has():
+    stubs = ast.parse((ROOT / "fastcnn" / "_core.pyi").read_text())
+    declared = {node.name for node in stubs.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    declared |= {node.target.id for node in stubs.body if isinstance(node, ast.AnnAssign)}
+    present = {
+        name
+        for name, value in vars(_core).items()
+        if not name.startswith("_") and getattr(value, "__module__", "fastcnn._core") == "fastcnn._core"
+    }
+    assert declared == present - {"np", "os"}
+
+
+def test_command_line_explains_itself():
+    process = subprocess.run(
+        [sys.executable, "-m", "fastcnn.train", "--help"], capture_output=True, text=True, timeout=60
+    )
+    assert process.returncode == 0, process.stderr
+    assert "--data-dir" in process.stdout
+
+
+# ---- configuration ---------------------------------------------------------------------------------------------------
+
+
+def test_show_config_prints_what_this_installation_is(capsys):
+    fc.show_config()
+    text = capsys.readouterr().out
+    facts = (
+        fc.__version__,
+        np.__version__,
+        _core.compiler(),
+        *_core.isa_compiled(),
+        "in use",
+        "OpenMP",
+        "threads",
+    )
+    assert [fact for fact in facts if fact not in text] == []
+
+
+@pytest.mark.parametrize("level", _core.isa_levels())
+def test_environment_chooses_the_level(level):
+    assert printed("from fastcnn import _core; print(_core.get_isa())", FASTCNN_ISA=level) == level
+
+
+def test_highest_level_is_the_default():
+    assert printed("from fastcnn import _core; print(_core.get_isa())") == _core.isa_levels()[-1]
+
+
+@threads
+@pytest.mark.parametrize(
+    ("environment", "count"),
+    [
+        ({"FASTCNN_NUM_THREADS": "3"}, 3),
+        ({"OMP_NUM_THREADS": "5,2"}, 5),
+        ({"OMP_NUM_THREADS": "5", "FASTCNN_NUM_THREADS": "3"}, 3),
+    ],
+)
+def test_environment_chooses_the_threads(environment, count):
+    assert printed("import fastcnn; print(fastcnn.get_num_threads())", **environment) == str(count)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FASTCNN_ISA", "avx9000"),
+        ("FASTCNN_NUM_THREADS", "0"),
+        ("FASTCNN_NUM_THREADS", "many"),
+        ("OMP_NUM_THREADS", "-1"),
+    ],
+)
+def test_bad_environment_is_one_clear_error(name, value):
+    process = python("import fastcnn", **{name: value})
+    last = process.stderr.splitlines()[-1]
+    assert process.returncode == 1
+    assert "ConfigError" in last
+    assert name in last
+    assert value in last
+
+
+# ---- threads and processes -------------------------------------------------------------------------------------------
+
+
+def product(count=120):
+    """A multiplication large enough for several threads, in exact integers."""
+    a = integers(np.random.default_rng(1), (count, count), np.float32)
+    return fc.ops.matmul(a, a)
+
+
+def in_forked_child(function):
+    """What `function()` returns in a child that was forked; fails if it hangs."""
+    receiver, sender = multiprocessing.get_context("fork").Pipe(duplex=False)
+    child = multiprocessing.get_context("fork").Process(target=lambda: sender.send(function()))
+    child.start()
+    try:
+        assert receiver.poll(30), "the forked child hangs"
+        return receiver.recv()
+    finally:
+        child.kill()
+        child.join()
+
+
+@forks
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_forked_child_computes_alone_and_does_not_hang():
+    with use_threads(2):
+        expected = product()
+        got, count = in_forked_child(lambda: (product(), fc.get_num_threads()))
+    assert count == 1
+    np.testing.assert_array_equal(got, expected)
+
+
+@forks
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_forked_child_is_refused_more_threads():
+    def ask_for_two():
+        try:
+            fc.set_num_threads(2)
+        except fc.ConfigError as error:
+            return str(error)
+
+    assert "spawn" in in_forked_child(ask_for_two)
+
+
+def test_python_threads_may_call_operations_at_once():
+    rng = np.random.default_rng(0)
+    x = integers(rng, (3, 5, 11, 13), np.float32)
+    weights = [integers(rng, (1 + i, 5, 3, 3), np.float32) for i in range(8)]
+    expected = [reference.conv2d(x, weight, padding=1) for weight in weights]
+    wrong = []
+
+    def work(index):
+        for _ in range(20):
+            if not np.array_equal(fc.ops.conv2d(x, weights[index], padding=1), expected[index]):
+                wrong.append(index)
+
+    crew = [threading.Thread(target=work, args=(index,)) for index in range(8)]
+    for worker in crew:
+        worker.start()
+    for worker in crew:
+        worker.join()
+    assert wrong == []
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_kernels_leave_denormals_as_they_found_them(count):
+    tiny = np.full(100_000, 1e-40, np.float32)
+    with use_threads(count):
+        fc.ops.relu(tiny)
+    assert (tiny * np.float32(0.5)).all()
+
+
+# ---- memory ----------------------------------------------------------------------------------------------------------
+
+
+def test_training_allocates_nothing_new_after_its_first_steps():
+    model = fc.models.gorgonia(seed=0)
+    loss, optimizer = fc.CrossEntropyLoss(), fc.RMSprop(model.parameters())
+    x = np.random.default_rng(0).random((10, 1, 28, 28), np.float32)
+    y = np.arange(10)
+
+    def train(steps):
+        for _ in range(steps):
+            fc.train_step(model, loss, optimizer, x, y)
+
+    with use_threads(1):
+        tracemalloc.start()
+        try:
+            train(3)
+            objects, memory = tracemalloc.get_traced_memory()[0], resident_bytes()
+            train(50)
+            assert tracemalloc.get_traced_memory()[0] - objects < 100_000
+            assert resident_bytes() - memory < 2 << 20  # the activations of one step are 3 MB
+        finally:
+            tracemalloc.stop()
+
+
+def resident_bytes():
+    """Memory of this process in RAM, 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+# ---- floors of csrc/ -------------------------------------------------------------------------------------------------
+
+
+def code_of(path):
+    """A C file without its comments."""
+    return re.sub(r"/\*.*?\*/|//[^\n]*", "", path.read_text(), flags=re.DOTALL)
+
+
+def includes(path):
+    return re.findall(r'^\s*#\s*include\s*[<"]([^>"]+)', code_of(path), flags=re.MULTILINE)
+
+
+def users_of(pattern):
+    """Names of the files in csrc/ whose code matches."""
+    return {path.name for path in CSRC.iterdir() if re.search(pattern, code_of(path))}
+
+
+def test_kernels_include_nothing_and_stamp_includes_every_kernel():
+    kernels = {path.name for path in CSRC.glob("*.inc")}
+    assert {path.name: includes(path) for path in CSRC.glob("*.inc")} == {name: [] for name in kernels}
+    assert {name for name in includes(CSRC / "stamp.c") if name.endswith(".inc")} == kernels
+
+
+def test_headers_stand_alone():
+    own = {path.name for path in CSRC.iterdir()}
+    used = {path.name: sorted(set(includes(path)) & own) for path in CSRC.glob("*.h")}
+    assert {name: files for name, files in used.items() if files} == {"dispatch.h": ["fastcnn.h"]}
+
+
+def test_only_parallel_names_openmp():
+    assert users_of(r"\bomp_|\bomp\b|_OPENMP") == {"parallel.c"}
+
+
+def test_csrc_knows_neither_python_nor_the_heap():
+    assert users_of(r"\bPy[A-Z_]|Python\.h|numpy") == set()
+    assert users_of(r"\b(malloc|calloc|realloc|aligned_alloc|posix_memalign|free|alloca)\s*\(") == set()
