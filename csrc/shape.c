@@ -6,12 +6,16 @@
 /* Generous enough for any array that exists, small enough that sums of a few such numbers cannot overflow. */
 static const int64_t LARGEST = INT64_MAX / 16;
 
-static bool all_within(const int64_t *values, int count, int64_t lowest)
+/* FC_OK, or `too_small` for a value below `lowest`, or FC_OVERFLOW for one above LARGEST. */
+static fc_status within(const int64_t *values, int count, int64_t lowest, fc_status too_small)
 {
-    for (int i = 0; i < count; i++)
-        if (values[i] < lowest || values[i] > LARGEST)
-            return false;
-    return true;
+    for (int i = 0; i < count; i++) {
+        if (values[i] < lowest)
+            return too_small;
+        if (values[i] > LARGEST)
+            return FC_OVERFLOW;
+    }
+    return FC_OK;
 }
 
 static bool product_fits(const int64_t *factors, int count)
@@ -49,12 +53,9 @@ fc_status fc_conv_shape_check(fc_conv_shape *s)
     const int64_t paddings[] = {s->padding_height, s->padding_width};
     int64_t extent_height, extent_width;
     fc_status status;
-    if (!all_within(sizes, 6, 1) || !all_within(&s->batch, 1, 0))
-        return FC_BAD_SIZE;
-    if (!all_within(steps, 4, 1))
-        return FC_BAD_STRIDE;
-    if (!all_within(paddings, 2, 0))
-        return FC_BAD_PADDING;
+    if ((status = within(sizes, 6, 1, FC_BAD_SIZE)) || (status = within(&s->batch, 1, 0, FC_BAD_SIZE)) ||
+        (status = within(steps, 4, 1, FC_BAD_STRIDE)) || (status = within(paddings, 2, 0, FC_BAD_PADDING)))
+        return status;
     if ((status = dilated_extent(s->kernel_height, s->dilation_height, &extent_height)) ||
         (status = dilated_extent(s->kernel_width, s->dilation_width, &extent_width)) ||
         (status = positions(s->height, extent_height, s->stride_height, s->padding_height, &s->out_height)) ||
@@ -74,12 +75,10 @@ fc_status fc_pool_shape_check(fc_pool_shape *s)
     const int64_t steps[] = {s->stride_height, s->stride_width};
     const int64_t paddings[] = {s->padding_height, s->padding_width};
     fc_status status;
-    if (!all_within(sizes, 4, 1) || !all_within(&s->planes, 1, 0))
-        return FC_BAD_SIZE;
-    if (!all_within(steps, 2, 1))
-        return FC_BAD_STRIDE;
-    if (!all_within(paddings, 2, 0) || s->padding_height > s->kernel_height / 2 ||
-        s->padding_width > s->kernel_width / 2)
+    if ((status = within(sizes, 4, 1, FC_BAD_SIZE)) || (status = within(&s->planes, 1, 0, FC_BAD_SIZE)) ||
+        (status = within(steps, 2, 1, FC_BAD_STRIDE)) || (status = within(paddings, 2, 0, FC_BAD_PADDING)))
+        return status;
+    if (s->padding_height > s->kernel_height / 2 || s->padding_width > s->kernel_width / 2)
         return FC_BAD_PADDING;
     if (s->kernel_height > 255 || s->kernel_width > 255 || s->kernel_height * s->kernel_width > 255)
         return FC_WINDOW_TOO_LARGE;

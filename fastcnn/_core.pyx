@@ -136,8 +136,8 @@ def get_num_threads():
 def set_num_threads(count):
     """Let kernels use this many threads (1 in a build without OpenMP, and in a forked child)."""
     global _threads
-    if not 1 <= count <= MOST_THREADS:
-        raise ConfigError(f"the number of threads must be from 1 to {MOST_THREADS}, got {count}")
+    if not (isinstance(count, int) and 1 <= count <= MOST_THREADS):
+        raise ConfigError(f"the number of threads must be a whole number from 1 to {MOST_THREADS}, got {count!r}")
     if _forked and count > 1:
         raise ConfigError("a forked child runs on one thread, because OpenMP's threads do not survive a fork; start "
                           "processes with multiprocessing's 'spawn' method to use more")
@@ -217,10 +217,16 @@ def set_poison(bint on):
     _poison = on
 
 
+cdef enum:
+    MOST_DIMENSIONS = 64  # NumPy's own limit
+
+
 cdef cnp.ndarray _new(tuple shape, int typenum):
-    cdef cnp.npy_intp dims[32]
+    cdef cnp.npy_intp dims[MOST_DIMENSIONS]
     cdef int ndim = len(shape), i
     cdef int64_t count = 1
+    if ndim > MOST_DIMENSIONS:
+        raise ValueError(f"arrays of more than {MOST_DIMENSIONS} dimensions are not supported, got {ndim}")
     for i in range(ndim):
         dims[i] = shape[i]
         count *= dims[i]

@@ -19,12 +19,13 @@ __version__ = "0.1.0"
 
 
 def _environment_count(name: str) -> int | None:
-    """The positive int that an environment variable holds, None if it is unset or empty."""
+    """The number of threads that an environment variable holds, None if it is unset or empty."""
     text = os.environ.get(name, "").split(",")[0].strip()  # OMP_NUM_THREADS may be a list, one level each
     if not text:
         return None
-    if not text.isdecimal() or int(text) < 1:
-        raise ConfigError(f"{name} must be a number of threads, at least 1, got {text!r}")
+    if not text.isdecimal() or not 1 <= int(text) <= _core.MOST_THREADS:
+        most = _core.MOST_THREADS
+        raise ConfigError(f"{name} must be a number of threads from 1 to {most}, got {text!r}; correct or unset it")
     return int(text)
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from fastcnn import ops
-from fastcnn.errors import DTypeError, FastcnnError, ShapeError
+from fastcnn import _core, ops
+from fastcnn.errors import ConfigError, DTypeError, FastcnnError, ShapeError
 
 
 def zeros(*shape, dtype=np.float32):
@@ -266,3 +266,28 @@ def test_an_empty_batch_has_a_bias_gradient_of_zero():
 
 def test_a_product_over_no_terms_is_zero():
     assert_array_equal(ops.matmul(zeros(3, 0), zeros(0, 2)), np.zeros((3, 2)))
+
+
+@pytest.mark.parametrize("dimensions", [33, 64])
+def test_any_number_of_dimensions_that_numpy_has_is_taken(dimensions):
+    x = np.full((1,) * dimensions, -1.0)
+    assert_array_equal(ops.relu(x), np.zeros_like(x))
+
+
+def test_a_fraction_is_no_stride_even_where_its_value_was_taken_before():
+    x, weight = np.ones((1, 1, 4, 4)), np.ones((1, 1, 2, 2))
+    ops.conv2d(x, weight, stride=2)
+    with pytest.raises(ShapeError, match="stride must be an int"):
+        ops.conv2d(x, weight, stride=2.0)
+
+
+@pytest.mark.parametrize("argument", ["stride", "padding", "dilation"])
+def test_a_size_past_what_can_be_addressed_is_not_called_too_small(argument):
+    with pytest.raises(ShapeError, match=r"more elements than can be addressed|does not fit"):
+        ops.conv_output_shape((1, 1, 4, 4), (1, 1, 2, 2), **{argument: 1 << 62})
+
+
+@pytest.mark.parametrize("count", [0, -1, 1025, 10**30, 1.5, "2"])
+def test_a_number_of_threads_is_a_whole_number_in_bounds(count):
+    with pytest.raises(ConfigError, match="number of threads"):
+        _core.set_num_threads(count)

@@ -5,6 +5,7 @@ came, and what to do. A shape that was accepted once is remembered, so a trainin
 """
 
 from functools import lru_cache
+from operator import index
 
 from fastcnn import _core
 from fastcnn.errors import ShapeError
@@ -19,23 +20,20 @@ def pair(value: Size, name: str, who: object) -> Pair:
     Raises:
         ShapeError: if it is neither an int nor a pair of ints.
     """
-    if isinstance(value, int):
-        return (value, value)
     try:
-        height, width = value
-        return (height.__index__(), width.__index__())
-    except (TypeError, ValueError, AttributeError):
-        index = getattr(value, "__index__", None)
-        if index is not None:
-            return (index(), index())
+        if isinstance(value, tuple | list):
+            height, width = value
+            return (index(height), index(width))
+        return (index(value), index(value))
+    except (TypeError, ValueError):
         raise ShapeError(f"{who}: {name} must be an int or a pair of ints, got {value!r}") from None
 
 
 def dims(shape: tuple[int, ...], rank: int, name: str, layout: str, who: object) -> tuple[int, ...]:
     """`shape` as a tuple of `rank` ints, or a ShapeError that names the layout."""
     try:
-        sizes = tuple(size.__index__() for size in shape)
-    except (TypeError, AttributeError):
+        sizes = tuple(map(index, shape))
+    except TypeError:
         raise ShapeError(f"{who}: {name} must be a shape {layout}, got {shape!r}") from None
     if len(sizes) != rank:
         raise ShapeError(f"{who}: {name} must have shape {layout}, got {sizes}")
@@ -47,7 +45,6 @@ def by(sizes: tuple[int, ...]) -> str:
     return "x".join(map(str, sizes))
 
 
-@lru_cache(maxsize=4096)
 def conv_shape(
     input_shape: tuple[int, ...],
     weight_shape: tuple[int, ...],
@@ -63,8 +60,14 @@ def conv_shape(
     """
     input_shape = dims(input_shape, 4, "input", "(N, C, H, W)", who)
     weight_shape = dims(weight_shape, 4, "weight", "(O, C, KH, KW)", who)
-    stride, padding = pair(stride, "stride", who), pair(padding, "padding", who)
-    dilation = pair(dilation, "dilation", who)
+    geometry = (pair(stride, "stride", who), pair(padding, "padding", who), pair(dilation, "dilation", who))
+    return _conv_shape(input_shape, weight_shape, *geometry, str(who))
+
+
+@lru_cache(maxsize=4096)
+def _conv_shape(
+    input_shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, who: str
+) -> _core.ConvShape:
     kernel = by(weight_shape[2:])
     if input_shape[1] != weight_shape[1]:
         raise ShapeError(
@@ -94,7 +97,6 @@ def conv_shape(
     return shape
 
 
-@lru_cache(maxsize=4096)
 def pool_shape(
     input_shape: tuple[int, ...], kernel_size: Size, stride: Size | None, padding: Size, who: object = "max_pool2d"
 ) -> _core.PoolShape:
@@ -106,7 +108,11 @@ def pool_shape(
     input_shape = dims(input_shape, 4, "input", "(N, C, H, W)", who)
     kernel = pair(kernel_size, "kernel_size", who)
     stride = kernel if stride is None else pair(stride, "stride", who)
-    padding = pair(padding, "padding", who)
+    return _pool_shape(input_shape, kernel, stride, pair(padding, "padding", who), str(who))
+
+
+@lru_cache(maxsize=4096)
+def _pool_shape(input_shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair, who: str) -> _core.PoolShape:
     if min(input_shape[0], input_shape[1] - 1) < 0:
         raise ShapeError(f"{who}: sizes must be at least 1, got input {input_shape}")
     try:
