@@ -21,6 +21,7 @@ from fastcnn.config import (  # noqa: E402  (the core is loaded first, then set 
     __version__,
     configure_from_environment,
     get_num_threads,
+    release_memory,
     set_num_threads,
     show_config,
 )
@@ -74,6 +75,7 @@ __all__ = [
     "models",
     "ops",
     "optim",
+    "release_memory",
     "set_num_threads",
     "show_config",
     "train_step",

@@ -13,8 +13,6 @@ from libc.string cimport memset
 
 cimport numpy as cnp
 
-import numpy as np
-
 from fastcnn.errors import ConfigError
 
 cnp.import_array()
@@ -234,11 +232,6 @@ cdef cnp.ndarray _new(tuple shape, int typenum):
     cdef cnp.ndarray array = cnp.PyArray_SimpleNewFromData(ndim, dims, typenum, block.memory)
     cnp.set_array_base(array, block)
     return array
-
-
-def empty(tuple shape, dtype):
-    """Uninitialised C-contiguous array from the cache; dtype float32, float64 or uint8."""
-    return _new(shape, np.dtype(dtype).num)
 
 
 cdef inline bint _is_double(cnp.ndarray array) noexcept nogil:
