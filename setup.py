@@ -12,6 +12,7 @@ Environment switches (for developers; none is needed for a normal build):
 import os
 import platform
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -22,18 +23,17 @@ from setuptools.command.build_ext import build_ext
 
 WARNINGS = ["-Wall", "-Wextra", "-Wvla", "-Wshadow", "-Wstrict-prototypes", "-Wmissing-prototypes"]
 C_FLAGS = ["-std=gnu11", "-O3", "-fno-math-errno", "-ffp-contract=fast", "-fvisibility=hidden"]
-X86_LEVELS = {
-    "baseline": [],
-    "avx2": ["-march=x86-64-v3"],
-    "avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
-}
+AVX2 = ["-mavx2", "-mfma", "-mbmi", "-mbmi2"]  # cpu.c asks for exactly these features
+AVX512 = [*AVX2, *(f"-mavx512{part}" for part in ("f", "bw", "cd", "dq", "vl")), "-mprefer-vector-width=512"]
+X86_LEVELS = {"baseline": [], "avx2": AVX2, "avx512": AVX512}
 ELEMENT_TYPES = {"float32": [], "float64": [("FC_DOUBLE", "1")]}
 COMMON_SOURCES = ["csrc/cpu.c", "csrc/parallel.c", "csrc/shape.c"]
 
 
 def is_x86():
-    # A cross build on macOS (an x86 Python on arm64, or the reverse) announces its target in ARCHFLAGS.
-    return "arm64" not in os.environ.get("ARCHFLAGS", "") and platform.machine().lower() in ("x86_64", "amd64")
+    # macOS can build for another machine, or for two at once: the target is in these flags.
+    targets = os.environ.get("ARCHFLAGS") or sysconfig.get_config_var("CFLAGS") or ""
+    return "arm64" not in targets and platform.machine().lower() in ("x86_64", "amd64")
 
 
 class BuildCore(build_ext):
@@ -109,7 +109,7 @@ setup(
                 "fastcnn._core",
                 ["fastcnn/_core.pyx"],
                 include_dirs=["csrc", numpy.get_include()],
-                depends=sorted(str(path) for path in Path("csrc").iterdir()),
+                depends=["fastcnn/_core.pxd", *sorted(str(path) for path in Path("csrc").iterdir())],
             )
         ],
         build_dir="build",

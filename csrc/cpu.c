@@ -29,8 +29,8 @@ static const level levels[FC_ISA_COUNT] = {
 
 static fc_isa current = FC_BASELINE;
 
-/* __builtin_cpu_supports also asks the operating system whether it saves the registers. The AVX-512 stamps are
- * compiled for x86-64-v4, so every feature of that level is asked for. */
+/* Asks for exactly the features that setup.py's flags let the compiler use. __builtin_cpu_supports also asks whether the
+ * operating system saves the registers. */
 static bool cpu_has(fc_isa isa)
 {
 #ifdef FC_WITH_X86_LEVELS
@@ -52,5 +52,5 @@ bool fc_isa_usable(fc_isa isa) { return fc_isa_compiled(isa) && cpu_has(isa); }
 fc_isa fc_isa_current(void) { return __atomic_load_n(&current, __ATOMIC_ACQUIRE); }
 void fc_isa_select(fc_isa isa) { __atomic_store_n(&current, isa, __ATOMIC_RELEASE); }
 
-const fc_kernels_float32 *fc_float32_kernels(void) { return levels[fc_isa_current()].float32; }
-const fc_kernels_float64 *fc_float64_kernels(void) { return levels[fc_isa_current()].float64; }
+const fc_kernels_float32 *fc_float32_kernels(fc_isa isa) { return levels[isa].float32; }
+const fc_kernels_float64 *fc_float64_kernels(fc_isa isa) { return levels[isa].float64; }

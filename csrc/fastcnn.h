@@ -1,7 +1,7 @@
 /* fastcnn.h: the contract between the C kernels and their one caller, fastcnn/_core.pyx.
  *
  * Every kernel exists once per instruction-set level and element type, stamped from the same body (stamp.c). They are
- * reached through a table: fc_float32_kernels() and fc_float64_kernels() give the tables of the level in use.
+ * reached through a table: fc_float32_kernels(level) and fc_float64_kernels(level) give the tables of a level.
  *
  * Promises of the kernels
  *   arrays       C-contiguous, aligned to their element, no overlap between inputs and outputs
@@ -24,8 +24,8 @@ typedef enum fc_status {
     FC_BAD_PADDING,       /* negative, or more than half a pooling window */
     FC_KERNEL_TOO_LARGE,  /* the (dilated) kernel does not fit the padded input */
     FC_WINDOW_TOO_LARGE,  /* a pooling window of more than 255 cells: its argmax would not fit a byte */
-    FC_OVERFLOW,          /* a product of sizes does not fit 63 bits */
-    FC_BAD_INDEX          /* an argmax outside its window, or a class index outside the classes */
+    FC_OVERFLOW,          /* arrays or scratch memory for these sizes could not be addressed */
+    FC_BAD_INDEX          /* an argmax outside its window */
 } fc_status;
 
 typedef enum fc_algorithm { FC_AUTO, FC_DIRECT, FC_IM2COL } fc_algorithm;
@@ -116,7 +116,7 @@ bool fc_has_openmp(void);
 #define FC_COMPILER "gcc " __VERSION__
 #endif
 
-const fc_kernels_float32 *fc_float32_kernels(void);
-const fc_kernels_float64 *fc_float64_kernels(void);
+const fc_kernels_float32 *fc_float32_kernels(fc_isa level);
+const fc_kernels_float64 *fc_float64_kernels(fc_isa level);
 
 #endif

@@ -51,7 +51,7 @@ void fc_parallel_for(int64_t tasks, int workers, fc_task *task, const void *cont
 #pragma omp parallel num_threads(threads)
     {
         const float_state before = flush_denormals();
-#pragma omp for schedule(dynamic, 1)
+#pragma omp for schedule(dynamic, 1) nowait
         for (int64_t i = 0; i < tasks; i++)
             task(context, i, omp_get_thread_num());
         restore(before);

@@ -18,9 +18,11 @@ static fc_status within(const int64_t *values, int count, int64_t lowest, fc_sta
     return FC_OK;
 }
 
+/* Whether so many elements can be addressed, with room for what drivers multiply sizes by before they carve scratch
+ * memory: 8 bytes an element, up to 1024 workers, tiles, phases, rounding up to whole vectors. */
 static bool product_fits(const int64_t *factors, int count)
 {
-    int64_t product = 8; /* bytes of the larger element */
+    int64_t product = (int64_t)8 << 16;
     for (int i = 0; i < count; i++)
         if (!multiply_checked(&product, factors[i]))
             return false;
@@ -66,7 +68,11 @@ fc_status fc_conv_shape_check(fc_conv_shape *s)
     const int64_t input[] = {batch, s->channels, padded_height, padded_width};
     const int64_t weight[] = {s->out_channels, s->channels, s->kernel_height, s->kernel_width};
     const int64_t output[] = {batch, s->out_channels, s->out_height, s->out_width};
-    return product_fits(input, 4) && product_fits(weight, 4) && product_fits(output, 4) ? FC_OK : FC_OVERFLOW;
+    const int64_t gradient[] = {batch, s->out_channels, padded_height, padded_width}; /* as dx reads it */
+    const int64_t columns[] = {s->channels, s->kernel_height, s->kernel_width, s->out_height, s->out_width};
+    const bool fits = product_fits(input, 4) && product_fits(weight, 4) && product_fits(output, 4) &&
+                      product_fits(gradient, 4) && product_fits(columns, 5);
+    return fits ? FC_OK : FC_OVERFLOW;
 }
 
 fc_status fc_pool_shape_check(fc_pool_shape *s)

@@ -22,8 +22,9 @@ static inline bool multiply_checked(int64_t *product, int64_t factor)
 }
 
 /* Scratch memory handed out piece by piece. A driver carves its pieces in one function, which runs twice: from address
- * 0 to learn how many bytes it takes, and from the real memory to get the pointers. Sizes that overflow saturate, so
- * that the allocation fails instead of being too small. */
+ * 0 to learn how many bytes it takes, and from the real memory to get the pointers. fc_*_shape_check leaves room for
+ * the factors that drivers multiply sizes by; should a sum overflow all the same it saturates, and the allocation fails
+ * instead of being too small. */
 typedef struct workspace {
     uintptr_t at;
 } workspace;

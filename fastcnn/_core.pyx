@@ -20,67 +20,6 @@ cnp.import_array()
 cdef extern from "<stdlib.h>" nogil:
     int posix_memalign(void **memory, size_t alignment, size_t size)
 
-cdef extern from "dispatch.h" nogil:
-    ctypedef bint bool_t "bool"
-    ctypedef enum fc_status:
-        FC_OK, FC_BAD_SIZE, FC_BAD_STRIDE, FC_BAD_PADDING, FC_KERNEL_TOO_LARGE, FC_WINDOW_TOO_LARGE, FC_OVERFLOW
-        FC_BAD_INDEX
-    ctypedef enum fc_algorithm:
-        FC_AUTO, FC_DIRECT, FC_IM2COL
-    ctypedef enum fc_direction:
-        FC_FORWARD, FC_BACKWARD_INPUT, FC_BACKWARD_WEIGHT
-    ctypedef struct fc_conv_shape:
-        int64_t batch, channels, height, width, out_channels, kernel_height, kernel_width
-        int64_t stride_height, stride_width, padding_height, padding_width, dilation_height, dilation_width
-        int64_t out_height, out_width
-    ctypedef struct fc_pool_shape:
-        int64_t planes, height, width, kernel_height, kernel_width
-        int64_t stride_height, stride_width, padding_height, padding_width
-        int64_t out_height, out_width
-    ctypedef struct fc_matmul_shape:
-        int64_t m, n, k
-        bool_t transpose_a, transpose_b
-    ctypedef enum fc_isa:
-        FC_BASELINE, FC_ISA_COUNT
-
-    fc_status fc_conv_shape_check(fc_conv_shape *)
-    fc_status fc_pool_shape_check(fc_pool_shape *)
-    const char *fc_isa_name(fc_isa)
-    bint fc_isa_compiled(fc_isa)
-    bint fc_isa_usable(fc_isa)
-    fc_isa fc_isa_current()
-    void fc_isa_select(fc_isa)
-    bint fc_has_openmp()
-    const char *FC_COMPILER
-
-    fc_algorithm fc_conv2d_algorithm(bint, const fc_conv_shape *, fc_direction)
-    size_t fc_conv2d_workspace(bint, const fc_conv_shape *, fc_direction, fc_algorithm, int)
-    void fc_conv2d(bint, const fc_conv_shape *, fc_algorithm, const void *, const void *, const void *, void *, void *,
-                   int)
-    void fc_conv2d_backward_input(bint, const fc_conv_shape *, fc_algorithm, const void *, const void *, void *, void *,
-                                  int)
-    void fc_conv2d_backward_weight(bint, const fc_conv_shape *, fc_algorithm, const void *, const void *, void *,
-                                   void *, int)
-    void fc_channel_sum(bint, int64_t, int64_t, int64_t, const void *, void *, int)
-    void fc_im2col(bint, const fc_conv_shape *, const void *, void *, int)
-    void fc_col2im(bint, const fc_conv_shape *, const void *, void *, int)
-    size_t fc_matmul_workspace(bint, const fc_matmul_shape *, int)
-    void fc_matmul(bint, const fc_matmul_shape *, const void *, const void *, void *, void *, int)
-    void fc_max_pool2d(bint, const fc_pool_shape *, const void *, void *, uint8_t *, int)
-    fc_status fc_max_pool2d_backward(bint, const fc_pool_shape *, const void *, const uint8_t *, void *, int)
-    void fc_relu(bint, int64_t, const void *, void *, int)
-    void fc_relu_backward(bint, int64_t, const void *, const void *, void *, int)
-    void fc_dropout(bint, int64_t, const void *, double, uint64_t, uint64_t, void *, int)
-    void fc_softmax(bint, int64_t, int64_t, const void *, void *, int)
-    void fc_softmax_backward(bint, int64_t, int64_t, const void *, const void *, void *, int)
-    void fc_log_softmax(bint, int64_t, int64_t, const void *, void *, int)
-    void fc_log_softmax_backward(bint, int64_t, int64_t, const void *, const void *, void *, int)
-    void fc_cross_entropy(bint, int64_t, int64_t, const void *, const int64_t *, const void *, void *, int)
-    void fc_cross_entropy_backward(bint, int64_t, int64_t, const void *, const void *, const int64_t *, const void *,
-                                   void *, int)
-    void fc_rmsprop_update(bint, int64_t, void *, const void *, void *, double, double, double, int)
-    void fc_sgd_update(bint, int64_t, void *, const void *, double, int)
-
 
 # ---- instruction-set level ------------------------------------------------------------------------------------------
 
@@ -132,7 +71,7 @@ def get_num_threads():
 
 
 def set_num_threads(count):
-    """Let kernels use this many threads (1 in a build without OpenMP, and in a forked child)."""
+    """Let kernels use this many threads; in a build without OpenMP, one. A forked child refuses more than one."""
     global _threads
     if not (isinstance(count, int) and 1 <= count <= MOST_THREADS):
         raise ConfigError(f"the number of threads must be a whole number from 1 to {MOST_THREADS}, got {count!r}")
@@ -179,7 +118,7 @@ cdef class Block:
             raise MemoryError("a result or its scratch memory would be larger than the address space")
         self.size = _size_class(size if size else 1)
         cdef list waiting = _free_blocks.get(self.size)
-        if waiting:
+        if waiting and not _poison:
             self.memory = <void *><uintptr_t>waiting.pop()
             _cached_bytes -= self.size
         elif posix_memalign(&self.memory, 64, self.size):
@@ -192,21 +131,22 @@ cdef class Block:
         global _cached_bytes
         if self.memory is NULL:
             return
-        if _poison or _cached_bytes + self.size > _cache_limit:
+        if _poison or self.size > _cache_limit:
             free(self.memory)
             return
+        if _cached_bytes + self.size > _cache_limit:
+            release_memory()  # blocks of sizes that are no longer in use must not keep the new ones out
         _free_blocks.setdefault(self.size, []).append(<uintptr_t>self.memory)
         _cached_bytes += self.size
 
 
 def release_memory():
     """Give all cached, unused memory back to the operating system."""
-    global _cached_bytes
-    for blocks in _free_blocks.values():
+    global _free_blocks, _cached_bytes
+    lists, _free_blocks, _cached_bytes = _free_blocks, {}, 0  # first: a finaliser may add blocks meanwhile
+    for blocks in lists.values():
         for address in blocks:
             free(<void *><uintptr_t>address)
-    _free_blocks.clear()
-    _cached_bytes = 0
 
 
 def set_poison(bint on):
@@ -234,8 +174,13 @@ cdef cnp.ndarray _new(tuple shape, int typenum):
     return array
 
 
-cdef inline bint _is_double(cnp.ndarray array) noexcept nogil:
-    return cnp.PyArray_TYPE(array) == cnp.NPY_FLOAT64
+cdef inline fc_target _target(cnp.ndarray array) noexcept:
+    """What to compute on: the array's element type, and the level and number of threads of this moment."""
+    cdef fc_target on
+    on.isa = fc_isa_current()
+    on.is_double = cnp.PyArray_ITEMSIZE(array) == 8
+    on.workers = _threads
+    return on
 
 
 cdef inline cnp.ndarray _like(cnp.ndarray array):
@@ -258,7 +203,7 @@ cdef class ConvShape:
     cdef readonly object problem
     cdef readonly tuple input, weight, output
 
-    def __init__(self, tuple input_shape, tuple weight_shape, tuple stride, tuple padding, tuple dilation):
+    def __cinit__(self, tuple input_shape, tuple weight_shape, tuple stride, tuple padding, tuple dilation):
         self.c.batch, self.c.channels, self.c.height, self.c.width = input_shape
         self.c.out_channels, _, self.c.kernel_height, self.c.kernel_width = weight_shape
         self.c.stride_height, self.c.stride_width = stride
@@ -275,7 +220,7 @@ cdef class PoolShape:
     cdef readonly object problem
     cdef readonly tuple input, output
 
-    def __init__(self, tuple input_shape, tuple kernel_size, tuple stride, tuple padding):
+    def __cinit__(self, tuple input_shape, tuple kernel_size, tuple stride, tuple padding):
         cdef object planes = input_shape[0] * input_shape[1]
         self.c.planes = planes
         self.c.height, self.c.width = input_shape[2:]
@@ -295,67 +240,66 @@ DIRECTIONS = {"forward": FC_FORWARD, "backward_input": FC_BACKWARD_INPUT, "backw
 
 def conv2d_algorithm(ConvShape shape, bint is_double, int direction):
     """Name of the algorithm that "auto" takes for this shape."""
-    chosen = fc_conv2d_algorithm(is_double, &shape.c, <fc_direction>direction)
+    cdef fc_target on
+    on.isa, on.is_double, on.workers = fc_isa_current(), is_double, _threads
+    chosen = fc_conv2d_algorithm(on, &shape.c, <fc_direction>direction)
     return next(name for name, value in ALGORITHMS.items() if value == chosen)
 
 
 def conv2d(ConvShape shape, int algorithm, cnp.ndarray x, cnp.ndarray weight, cnp.ndarray bias):
     cdef cnp.ndarray y = _new(shape.output, cnp.PyArray_TYPE(x))
-    cdef bint is_double = _is_double(x)
-    cdef int workers = _threads
+    cdef fc_target on = _target(x)
     cdef void *bias_data = NULL if bias is None else _data(bias)
-    cdef Block scratch = Block(fc_conv2d_workspace(is_double, &shape.c, FC_FORWARD, <fc_algorithm>algorithm, workers))
+    cdef Block scratch = Block(fc_conv2d_workspace(on, &shape.c, FC_FORWARD, <fc_algorithm>algorithm))
     with nogil:
-        fc_conv2d(is_double, &shape.c, <fc_algorithm>algorithm, _data(x), _data(weight), bias_data, _data(y),
-                  scratch.memory, workers)
+        fc_conv2d(on, &shape.c, <fc_algorithm>algorithm, _data(x), _data(weight), bias_data, _data(y),
+                  scratch.memory)
     return y
 
 
 def conv2d_backward_input(ConvShape shape, int algorithm, cnp.ndarray dy, cnp.ndarray weight):
     cdef cnp.ndarray dx = _new(shape.input, cnp.PyArray_TYPE(dy))
-    cdef bint is_double = _is_double(dy)
-    cdef int workers = _threads
+    cdef fc_target on = _target(dy)
     cdef Block scratch = Block(
-        fc_conv2d_workspace(is_double, &shape.c, FC_BACKWARD_INPUT, <fc_algorithm>algorithm, workers))
+        fc_conv2d_workspace(on, &shape.c, FC_BACKWARD_INPUT, <fc_algorithm>algorithm))
     with nogil:
-        fc_conv2d_backward_input(is_double, &shape.c, <fc_algorithm>algorithm, _data(dy), _data(weight), _data(dx),
-                                 scratch.memory, workers)
+        fc_conv2d_backward_input(on, &shape.c, <fc_algorithm>algorithm, _data(dy), _data(weight), _data(dx),
+                                 scratch.memory)
     return dx
 
 
 def conv2d_backward_weight(ConvShape shape, int algorithm, cnp.ndarray dy, cnp.ndarray x):
     cdef cnp.ndarray dweight = _new(shape.weight, cnp.PyArray_TYPE(dy))
-    cdef bint is_double = _is_double(dy)
-    cdef int workers = _threads
+    cdef fc_target on = _target(dy)
     cdef Block scratch = Block(
-        fc_conv2d_workspace(is_double, &shape.c, FC_BACKWARD_WEIGHT, <fc_algorithm>algorithm, workers))
+        fc_conv2d_workspace(on, &shape.c, FC_BACKWARD_WEIGHT, <fc_algorithm>algorithm))
     with nogil:
-        fc_conv2d_backward_weight(is_double, &shape.c, <fc_algorithm>algorithm, _data(dy), _data(x), _data(dweight),
-                                  scratch.memory, workers)
+        fc_conv2d_backward_weight(on, &shape.c, <fc_algorithm>algorithm, _data(dy), _data(x), _data(dweight),
+                                  scratch.memory)
     return dweight
 
 
 def channel_sum(int64_t batch, int64_t channels, int64_t plane, cnp.ndarray x):
     cdef cnp.ndarray total = _new((channels,), cnp.PyArray_TYPE(x))
-    cdef int workers = _threads
+    cdef fc_target on = _target(x)
     with nogil:
-        fc_channel_sum(_is_double(x), batch, channels, plane, _data(x), _data(total), workers)
+        fc_channel_sum(on, batch, channels, plane, _data(x), _data(total))
     return total
 
 
 def im2col(ConvShape shape, cnp.ndarray x, tuple columns_shape):
     cdef cnp.ndarray columns = _new(columns_shape, cnp.PyArray_TYPE(x))
-    cdef int workers = _threads
+    cdef fc_target on = _target(x)
     with nogil:
-        fc_im2col(_is_double(x), &shape.c, _data(x), _data(columns), workers)
+        fc_im2col(on, &shape.c, _data(x), _data(columns))
     return columns
 
 
 def col2im(ConvShape shape, cnp.ndarray columns):
     cdef cnp.ndarray x = _new(shape.input, cnp.PyArray_TYPE(columns))
-    cdef int workers = _threads
+    cdef fc_target on = _target(columns)
     with nogil:
-        fc_col2im(_is_double(columns), &shape.c, _data(columns), _data(x), workers)
+        fc_col2im(on, &shape.c, _data(columns), _data(x))
     return x
 
 
@@ -364,91 +308,89 @@ def matmul(cnp.ndarray a, cnp.ndarray b, int64_t m, int64_t n, int64_t k, bint t
     cdef fc_matmul_shape shape
     shape.m, shape.n, shape.k = m, n, k
     shape.transpose_a, shape.transpose_b = transpose_a, transpose_b
-    cdef bint is_double = _is_double(a)
-    cdef int workers = _threads
-    cdef Block scratch = Block(fc_matmul_workspace(is_double, &shape, workers))
+    cdef fc_target on = _target(a)
+    cdef Block scratch = Block(fc_matmul_workspace(on, &shape))
     with nogil:
-        fc_matmul(is_double, &shape, _data(a), _data(b), _data(c), scratch.memory, workers)
+        fc_matmul(on, &shape, _data(a), _data(b), _data(c), scratch.memory)
     return c
 
 
 def max_pool2d(PoolShape shape, cnp.ndarray x):
     cdef cnp.ndarray y = _new(shape.output, cnp.PyArray_TYPE(x))
     cdef cnp.ndarray argmax = _new(shape.output, cnp.NPY_UINT8)
-    cdef int workers = _threads
+    cdef fc_target on = _target(x)
     with nogil:
-        fc_max_pool2d(_is_double(x), &shape.c, _data(x), _data(y), <uint8_t *>_data(argmax), workers)
+        fc_max_pool2d(on, &shape.c, _data(x), _data(y), <uint8_t *>_data(argmax))
     return y, argmax
 
 
 def max_pool2d_backward(PoolShape shape, cnp.ndarray dy, cnp.ndarray argmax):
     """dx, or None if an argmax is not a cell of its window."""
     cdef cnp.ndarray dx = _new(shape.input, cnp.PyArray_TYPE(dy))
-    cdef int workers = _threads
+    cdef fc_target on = _target(dy)
     cdef fc_status status
     with nogil:
-        status = fc_max_pool2d_backward(_is_double(dy), &shape.c, _data(dy), <uint8_t *>_data(argmax), _data(dx),
-                                        workers)
+        status = fc_max_pool2d_backward(on, &shape.c, _data(dy), <uint8_t *>_data(argmax), _data(dx))
     return dx if status == FC_OK else None
 
 
 def relu(cnp.ndarray x):
     cdef cnp.ndarray y = _like(x)
-    cdef int workers = _threads
+    cdef fc_target on = _target(x)
     with nogil:
-        fc_relu(_is_double(x), cnp.PyArray_SIZE(x), _data(x), _data(y), workers)
+        fc_relu(on, cnp.PyArray_SIZE(x), _data(x), _data(y))
     return y
 
 
 def relu_backward(cnp.ndarray dy, cnp.ndarray y):
     cdef cnp.ndarray dx = _like(dy)
-    cdef int workers = _threads
+    cdef fc_target on = _target(dy)
     with nogil:
-        fc_relu_backward(_is_double(dy), cnp.PyArray_SIZE(dy), _data(dy), _data(y), _data(dx), workers)
+        fc_relu_backward(on, cnp.PyArray_SIZE(dy), _data(dy), _data(y), _data(dx))
     return dx
 
 
 def dropout(cnp.ndarray x, double p, uint64_t seed, uint64_t offset):
     cdef cnp.ndarray y = _like(x)
-    cdef int workers = _threads
+    cdef fc_target on = _target(x)
     with nogil:
-        fc_dropout(_is_double(x), cnp.PyArray_SIZE(x), _data(x), p, seed, offset, _data(y), workers)
+        fc_dropout(on, cnp.PyArray_SIZE(x), _data(x), p, seed, offset, _data(y))
     return y
 
 
 def softmax(cnp.ndarray x):
     cdef cnp.ndarray y = _like(x)
     cdef int64_t rows = x.shape[0], classes = x.shape[1]
-    cdef int workers = _threads
+    cdef fc_target on = _target(x)
     with nogil:
-        fc_softmax(_is_double(x), rows, classes, _data(x), _data(y), workers)
+        fc_softmax(on, rows, classes, _data(x), _data(y))
     return y
 
 
 def softmax_backward(cnp.ndarray dy, cnp.ndarray y):
     cdef cnp.ndarray dx = _like(dy)
     cdef int64_t rows = dy.shape[0], classes = dy.shape[1]
-    cdef int workers = _threads
+    cdef fc_target on = _target(dy)
     with nogil:
-        fc_softmax_backward(_is_double(dy), rows, classes, _data(dy), _data(y), _data(dx), workers)
+        fc_softmax_backward(on, rows, classes, _data(dy), _data(y), _data(dx))
     return dx
 
 
 def log_softmax(cnp.ndarray x):
     cdef cnp.ndarray y = _like(x)
     cdef int64_t rows = x.shape[0], classes = x.shape[1]
-    cdef int workers = _threads
+    cdef fc_target on = _target(x)
     with nogil:
-        fc_log_softmax(_is_double(x), rows, classes, _data(x), _data(y), workers)
+        fc_log_softmax(on, rows, classes, _data(x), _data(y))
     return y
 
 
 def log_softmax_backward(cnp.ndarray dy, cnp.ndarray y):
     cdef cnp.ndarray dx = _like(dy)
     cdef int64_t rows = dy.shape[0], classes = dy.shape[1]
-    cdef int workers = _threads
+    cdef fc_target on = _target(dy)
     with nogil:
-        fc_log_softmax_backward(_is_double(dy), rows, classes, _data(dy), _data(y), _data(dx), workers)
+        fc_log_softmax_backward(on, rows, classes, _data(dy), _data(y), _data(dx))
     return dx
 
 
@@ -458,9 +400,9 @@ def cross_entropy(cnp.ndarray logits, cnp.ndarray index, cnp.ndarray soft):
     cdef cnp.ndarray loss = _new((rows,), cnp.PyArray_TYPE(logits))
     cdef int64_t *index_data = NULL if index is None else <int64_t *>_data(index)
     cdef void *soft_data = NULL if soft is None else _data(soft)
-    cdef int workers = _threads
+    cdef fc_target on = _target(logits)
     with nogil:
-        fc_cross_entropy(_is_double(logits), rows, classes, _data(logits), index_data, soft_data, _data(loss), workers)
+        fc_cross_entropy(on, rows, classes, _data(logits), index_data, soft_data, _data(loss))
     return loss
 
 
@@ -470,21 +412,21 @@ def cross_entropy_backward(cnp.ndarray dloss, cnp.ndarray logits, cnp.ndarray in
     cdef cnp.ndarray dlogits = _like(logits)
     cdef int64_t *index_data = NULL if index is None else <int64_t *>_data(index)
     cdef void *soft_data = NULL if soft is None else _data(soft)
-    cdef int workers = _threads
+    cdef fc_target on = _target(logits)
     with nogil:
-        fc_cross_entropy_backward(_is_double(logits), rows, classes, _data(dloss), _data(logits), index_data, soft_data,
-                                  _data(dlogits), workers)
+        fc_cross_entropy_backward(on, rows, classes, _data(dloss), _data(logits), index_data, soft_data,
+                                  _data(dlogits))
     return dlogits
 
 
 def rmsprop_update(cnp.ndarray data, cnp.ndarray grad, cnp.ndarray square_average, double lr, double decay, double eps):
-    cdef int workers = _threads
+    cdef fc_target on = _target(data)
     with nogil:
-        fc_rmsprop_update(_is_double(data), cnp.PyArray_SIZE(data), _data(data), _data(grad), _data(square_average), lr,
-                          decay, eps, workers)
+        fc_rmsprop_update(on, cnp.PyArray_SIZE(data), _data(data), _data(grad), _data(square_average), lr,
+                          decay, eps)
 
 
 def sgd_update(cnp.ndarray data, cnp.ndarray grad, double lr):
-    cdef int workers = _threads
+    cdef fc_target on = _target(data)
     with nogil:
-        fc_sgd_update(_is_double(data), cnp.PyArray_SIZE(data), _data(data), _data(grad), lr, workers)
+        fc_sgd_update(on, cnp.PyArray_SIZE(data), _data(data), _data(grad), lr)

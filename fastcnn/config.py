@@ -19,14 +19,20 @@ __version__ = "0.1.0"
 
 
 def _environment_count(name: str) -> int | None:
-    """The number of threads that an environment variable holds, None if it is unset or empty."""
-    text = os.environ.get(name, "").split(",")[0].strip()  # OMP_NUM_THREADS may be a list, one level each
+    """The number of threads that a variable of ours holds, None if it is unset or empty."""
+    text = os.environ.get(name, "").strip()
     if not text:
         return None
     if not text.isdecimal() or not 1 <= int(text) <= _core.MOST_THREADS:
         most = _core.MOST_THREADS
         raise ConfigError(f"{name} must be a number of threads from 1 to {most}, got {text!r}; correct or unset it")
     return int(text)
+
+
+def _openmp_count() -> int | None:
+    """The number of threads that OMP_NUM_THREADS holds; it is not ours, so nonsense in it is not our business."""
+    text = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # may be a list, one level each
+    return int(text) if text.isdecimal() and int(text) >= 1 else None
 
 
 def _cgroup_quota() -> float:
@@ -52,7 +58,7 @@ def available_cpus() -> int:
 
 def default_threads() -> int:
     """FASTCNN_NUM_THREADS, else OMP_NUM_THREADS, else `available_cpus()`."""
-    return _environment_count("FASTCNN_NUM_THREADS") or _environment_count("OMP_NUM_THREADS") or available_cpus()
+    return _environment_count("FASTCNN_NUM_THREADS") or min(_openmp_count() or available_cpus(), _core.MOST_THREADS)
 
 
 def set_num_threads(count: int) -> None:

@@ -291,3 +291,30 @@ def test_a_size_past_what_can_be_addressed_is_not_called_too_small(argument):
 def test_a_number_of_threads_is_a_whole_number_in_bounds(count):
     with pytest.raises(ConfigError, match="number of threads"):
         _core.set_num_threads(count)
+
+
+def test_shapes_whose_scratch_memory_could_not_be_addressed_are_shape_errors():
+    f, reach = np.float32, 2**58 - 4
+    with pytest.raises(ShapeError, match="addressed"):
+        dy, weight = np.ones((1, 32, 1, 1), f), np.ones((32, 1, 2, 1), f)
+        ops.conv2d_backward_input(dy, weight, (1, 1, 1, 1), padding=(2**58 - 1, 0), dilation=(2**59 - 2, 1))
+    with pytest.raises(ShapeError, match="addressed"):
+        x, weight = np.ones((1, 1, 1, 1), f), np.ones((1, 1, 2, 1), f)
+        ops.conv2d(x, weight, padding=(2**58 - 1, 0), dilation=(2**59 - 2, 1))
+    with pytest.raises(ShapeError, match="addressed"):
+        x = np.ones((1, 1, 1, 1))
+        geometry = {"stride": (reach, 2), "padding": (reach // 2, 1), "dilation": (reach, 2)}
+        ops.conv2d_backward_weight(x, x, (1, 1, 2, 2), **geometry)
+
+
+def test_an_update_reads_its_gradient_before_it_writes():
+    values = np.arange(40_000.0)
+    expected = values[1:] - 0.5 * values[:-1]
+    ops.sgd_update(values[1:], values[:-1], 0.5)
+    assert_array_equal(values[1:], expected)
+
+
+def test_an_update_of_two_arrays_in_one_place_is_refused():
+    data = np.ones(3)
+    with pytest.raises(ShapeError, match="overlap"):
+        ops.rmsprop_update(data, np.ones(3), data, 0.1, 0.9, 1e-8)

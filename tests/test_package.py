@@ -136,6 +136,7 @@ def test_highest_level_is_the_default():
         ({"FASTCNN_NUM_THREADS": "3"}, 3),
         ({"OMP_NUM_THREADS": "5,2"}, 5),
         ({"OMP_NUM_THREADS": "5", "FASTCNN_NUM_THREADS": "3"}, 3),
+        ({"OMP_NUM_THREADS": "nonsense", "FASTCNN_NUM_THREADS": "3"}, 3),
     ],
 )
 def test_environment_chooses_the_threads(environment, count):
@@ -148,7 +149,7 @@ def test_environment_chooses_the_threads(environment, count):
         ("FASTCNN_ISA", "avx9000"),
         ("FASTCNN_NUM_THREADS", "0"),
         ("FASTCNN_NUM_THREADS", "many"),
-        ("OMP_NUM_THREADS", "-1"),
+        ("FASTCNN_NUM_THREADS", "1025"),
     ],
 )
 def test_bad_environment_is_one_clear_error(name, value):

@@ -345,17 +345,21 @@ def _updatable(who: str, name: str, array: Array, partner: Array | None = None) 
         _same_shape(who, name, array, partner.shape, f"data {partner.shape}")
 
 
+def _gradient(who: str, data: Array, grad: Array) -> Array:
+    grad = _checked(who, "grad", grad, data.dtype)
+    _same_shape(who, "grad", grad, data.shape, f"data {data.shape}")
+    return grad.copy() if np.may_share_memory(data, grad) else _plain(grad)
+
+
 def rmsprop_update(data: Array, grad: Array, square_average: Array, lr: float, decay: float, eps: float) -> None:
     who = "rmsprop_update"
     _updatable(who, "data", data)
     _updatable(who, "square_average", square_average, data)
-    grad = _checked(who, "grad", grad, data.dtype)
-    _same_shape(who, "grad", grad, data.shape, f"data {data.shape}")
-    _core.rmsprop_update(data, _plain(grad), square_average, lr, decay, eps)
+    if np.may_share_memory(data, square_average):
+        raise ShapeError(f"{who}: data and square_average overlap, and both are updated; pass separate arrays")
+    _core.rmsprop_update(data, _gradient(who, data, grad), square_average, lr, decay, eps)
 
 
 def sgd_update(data: Array, grad: Array, lr: float) -> None:
     _updatable("sgd_update", "data", data)
-    grad = _checked("sgd_update", "grad", grad, data.dtype)
-    _same_shape("sgd_update", "grad", grad, data.shape, f"data {data.shape}")
-    _core.sgd_update(data, _plain(grad), lr)
+    _core.sgd_update(data, _gradient("sgd_update", data, grad), lr)

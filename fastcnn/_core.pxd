@@ -1,0 +1,70 @@
+# cython: language_level=3
+"""What csrc/ offers, as Cython sees it: shapes, levels, and one function per kernel. The C headers explain them."""
+
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+
+cdef extern from "dispatch.h" nogil:
+    ctypedef bint bool_t "bool"
+    ctypedef enum fc_status:
+        FC_OK, FC_BAD_SIZE, FC_BAD_STRIDE, FC_BAD_PADDING, FC_KERNEL_TOO_LARGE, FC_WINDOW_TOO_LARGE, FC_OVERFLOW
+        FC_BAD_INDEX
+    ctypedef enum fc_algorithm:
+        FC_AUTO, FC_DIRECT, FC_IM2COL
+    ctypedef enum fc_direction:
+        FC_FORWARD, FC_BACKWARD_INPUT, FC_BACKWARD_WEIGHT
+    ctypedef struct fc_conv_shape:
+        int64_t batch, channels, height, width, out_channels, kernel_height, kernel_width
+        int64_t stride_height, stride_width, padding_height, padding_width, dilation_height, dilation_width
+        int64_t out_height, out_width
+    ctypedef struct fc_pool_shape:
+        int64_t planes, height, width, kernel_height, kernel_width
+        int64_t stride_height, stride_width, padding_height, padding_width
+        int64_t out_height, out_width
+    ctypedef struct fc_matmul_shape:
+        int64_t m, n, k
+        bool_t transpose_a, transpose_b
+    ctypedef enum fc_isa:
+        FC_BASELINE, FC_ISA_COUNT
+
+    fc_status fc_conv_shape_check(fc_conv_shape *)
+    fc_status fc_pool_shape_check(fc_pool_shape *)
+    const char *fc_isa_name(fc_isa)
+    bint fc_isa_compiled(fc_isa)
+    bint fc_isa_usable(fc_isa)
+    fc_isa fc_isa_current()
+    void fc_isa_select(fc_isa)
+    bint fc_has_openmp()
+    const char *FC_COMPILER
+
+    ctypedef struct fc_target:
+        fc_isa isa
+        bool_t is_double
+        int workers
+
+    fc_algorithm fc_conv2d_algorithm(fc_target, const fc_conv_shape *, fc_direction)
+    size_t fc_conv2d_workspace(fc_target, const fc_conv_shape *, fc_direction, fc_algorithm)
+    void fc_conv2d(fc_target, const fc_conv_shape *, fc_algorithm, const void *, const void *, const void *, void *,
+                   void *)
+    void fc_conv2d_backward_input(fc_target, const fc_conv_shape *, fc_algorithm, const void *, const void *, void *,
+                                  void *)
+    void fc_conv2d_backward_weight(fc_target, const fc_conv_shape *, fc_algorithm, const void *, const void *, void *,
+                                   void *)
+    void fc_channel_sum(fc_target, int64_t, int64_t, int64_t, const void *, void *)
+    void fc_im2col(fc_target, const fc_conv_shape *, const void *, void *)
+    void fc_col2im(fc_target, const fc_conv_shape *, const void *, void *)
+    size_t fc_matmul_workspace(fc_target, const fc_matmul_shape *)
+    void fc_matmul(fc_target, const fc_matmul_shape *, const void *, const void *, void *, void *)
+    void fc_max_pool2d(fc_target, const fc_pool_shape *, const void *, void *, uint8_t *)
+    fc_status fc_max_pool2d_backward(fc_target, const fc_pool_shape *, const void *, const uint8_t *, void *)
+    void fc_relu(fc_target, int64_t, const void *, void *)
+    void fc_relu_backward(fc_target, int64_t, const void *, const void *, void *)
+    void fc_dropout(fc_target, int64_t, const void *, double, uint64_t, uint64_t, void *)
+    void fc_softmax(fc_target, int64_t, int64_t, const void *, void *)
+    void fc_softmax_backward(fc_target, int64_t, int64_t, const void *, const void *, void *)
+    void fc_log_softmax(fc_target, int64_t, int64_t, const void *, void *)
+    void fc_log_softmax_backward(fc_target, int64_t, int64_t, const void *, const void *, void *)
+    void fc_cross_entropy(fc_target, int64_t, int64_t, const void *, const int64_t *, const void *, void *)
+    void fc_cross_entropy_backward(fc_target, int64_t, int64_t, const void *, const void *, const int64_t *,
+                                   const void *, void *)
+    void fc_rmsprop_update(fc_target, int64_t, void *, const void *, void *, double, double, double)
+    void fc_sgd_update(fc_target, int64_t, void *, const void *, double)
