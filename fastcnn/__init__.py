@@ -13,6 +13,8 @@ Where to look: `fastcnn.ops` (one function per operation), `fastcnn.layers`, `fa
 `fastcnn.optim`, `fastcnn.init`, `fastcnn.models`, `fastcnn.data`; on the command line `python -m fastcnn.train --help`.
 """
 
+import sys
+
 from fastcnn.startup import load_core
 
 load_core()
@@ -25,11 +27,19 @@ from fastcnn.config import (  # noqa: E402  (the core is loaded first, then set 
     set_num_threads,
     show_config,
 )
+from fastcnn.errors import ConfigError, DataError, DTypeError, FastcnnError, ShapeError  # noqa: E402
 
-configure_from_environment()
+try:
+    configure_from_environment()
+except ConfigError as error:
+    # `python -m fastcnn.train` imports this package before it runs a line of its own; until then argv[0] is "-m". So
+    # what a command says of an error, it has to say here. Whoever imports the package as a library gets the exception.
+    if sys.argv[:1] != ["-m"] or not sys.orig_argv[-len(sys.argv)].removeprefix("-m").startswith("fastcnn."):
+        raise
+    print(f"error: {error}", file=sys.stderr)
+    raise SystemExit(2) from None
 
 from fastcnn import data, init, losses, models, ops, optim  # noqa: E402
-from fastcnn.errors import ConfigError, DataError, DTypeError, FastcnnError, ShapeError  # noqa: E402
 from fastcnn.graph import Sequential  # noqa: E402
 from fastcnn.layers import (  # noqa: E402
     Conv2d,

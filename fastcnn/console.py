@@ -1,14 +1,19 @@
 """What the command lines share: how they fail, and what they show while they work.
 
-Exit codes: 0 done; 1 the cost became infinite or NaN; 2 options, data or folders that won't do; 130 interrupted.
-Each but the first comes with one line on stderr and no traceback. Where the reader of a pipe goes away (``| head``)
-the command ends with 1 and says nothing.
+Exit codes: 0 done; 1 the cost became infinite or NaN; 2 options, data or folders that won't do; 130 interrupted by
+Ctrl-C, 143 by SIGTERM, 129 by SIGHUP. Each but the first comes with one line on stderr and no traceback. Where the
+reader of a pipe goes away (``| head``) the command ends with 1 and says nothing.
 """
 
+import math
 import os
+import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from types import FrameType
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -18,7 +23,8 @@ from fastcnn.data.download import Progress as DownloadProgress
 from fastcnn.errors import FastcnnError
 from fastcnn.trainer import BatchMetrics, Callback, EpochMetrics, Trainer
 
-DIVERGED, REFUSED, INTERRUPTED = 1, 2, 130
+DIVERGED, REFUSED = 1, 2
+SECONDS_TO_CLEAN_UP = 1.0
 
 # What typer raises for options that it doesn't understand; click's, or that of the click inside newer typers.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -26,13 +32,15 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 def exit_code_of(command: Callable[[], int]) -> int:
     """Run a command; what it raises on purpose becomes a line on stderr and an exit code."""
+    _replace_closed_streams()
+    code = REFUSED
     try:
         code = command()
         sys.stdout.flush()
         return code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort) as interrupt:  # typer's own, for a Ctrl-C while it looks at the options
         complain("interrupted")
-        return INTERRUPTED
+        code = interrupted_code(interrupt)
     except UsageError as error:
         complain(f"error: {error.format_message()}; see --help")  # type: ignore[attr-defined]
     except FastcnnError as error:
@@ -43,12 +51,45 @@ def exit_code_of(command: Callable[[], int]) -> int:
     except MemoryError as error:
         complain(f"error: not enough memory ({error}); use a smaller --batch-size, or --limit")
     _give_up_unwritable_output()
-    return REFUSED
+    return code
 
 
 def complain(message: str) -> None:
-    """One line on stderr, whatever the message holds."""
-    print(" ".join(message.split()), file=sys.stderr)
+    """One line on stderr, whatever the message holds; nothing where nobody can read it any more."""
+    with suppress(OSError):
+        print(" ".join(message.split()), file=sys.stderr)
+
+
+def heed_signals() -> None:
+    """Let SIGTERM and SIGHUP end this process as Ctrl-C does: by a KeyboardInterrupt, which holds their number.
+
+    A signal soon after another changes nothing: it would only disturb the cleaning up. One that this process was
+    started to ignore (by nohup, say) stays ignored.
+    """
+    first = -math.inf
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal first
+        if time.monotonic() - first > SECONDS_TO_CLEAN_UP:
+            first = time.monotonic()
+            raise KeyboardInterrupt(number)
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, interrupt)
+
+
+def interrupted_code(interrupt: BaseException) -> int:
+    """The exit code after an interrupt: 128 and the number of the signal, Ctrl-C's if it holds none."""
+    return 128 + int(*interrupt.args or (signal.SIGINT,))
+
+
+def _replace_closed_streams() -> None:
+    """Where stdout or stderr was closed by the caller (``>&-``), Python has None: let output go nowhere instead."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  (it stays open)
 
 
 def _give_up_unwritable_output() -> None:
@@ -61,7 +102,7 @@ def _give_up_unwritable_output() -> None:
 
 @contextmanager
 def downloads_shown(console: Console) -> Iterator[DownloadProgress]:
-    """A function to tell how a download goes; shows a bar for each file, or a line where that can't be."""
+    """A function to tell how a download goes: names each server, then shows a bar a file, or a line for want of one."""
     bars = Progress(
         TextColumn("downloading {task.description}"),
         BarColumn(),
@@ -71,9 +112,16 @@ def downloads_shown(console: Console) -> Iterator[DownloadProgress]:
         transient=True,
         disable=not _shows_bars(console),
     )
+    hosts = set()
     tasks = {}
 
-    def progress(name: str, received: int, total: int) -> None:
+    def progress(url: str, received: int, total: int) -> None:
+        host, name = urlsplit(url).hostname, url.rpartition("/")[2]
+        if host not in hosts:
+            hosts.add(host)
+            console.print(f"looking for MNIST at {host}")
+        if not received:
+            return
         if name not in tasks:
             bars.start()
             tasks[name] = bars.add_task(name)

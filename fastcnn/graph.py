@@ -1,6 +1,6 @@
 """Models: layers put together. `Sequential` is a chain."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -26,8 +26,7 @@ class Sequential(Layer):
         name: For messages and summaries.
 
     All parameters lie in one flat `arena` (see `fastcnn.layers.parameter`), unless the chain is part of
-    another
-    one: then they lie in that one's.
+    another one: then they lie in that one's.
 
     Raises:
         ConfigError: for an empty chain, two layers of one name, a layer used twice, a negative seed.
@@ -42,6 +41,8 @@ class Sequential(Layer):
     ['conv1.weight', 'conv1.bias', 'linear1.weight', 'linear1.bias']
     """
 
+    skips_input_gradient = True
+
     def __init__(
         self,
         *layers: Layer | Sequence[Layer],
@@ -53,20 +54,33 @@ class Sequential(Layer):
         self.name = name
         self.layers = _chain(self.who, layers)
         self.seed = whole(seed, f"{self.who}: seed", least=0)
+        self.dtype = float_dtype(dtype, f"{self.who}: dtype")
         self._give_names()
-        self._adopt(float_dtype(dtype, f"{self.who}: dtype"))
-        named = list(self.named_parameters())
-        for parameter_name, parameter in named:
+        _adopt(self, self.dtype)
+        for parameter_name, parameter in self.named_parameters():
             parameter.name = parameter_name
-        self.arena = Arena((parameter for _, parameter in named), self.dtype, self.seed)
+        self._arena = Arena(self.parameters(), self.dtype, self.seed)
         learns = (index for index, layer in enumerate(self.layers) if layer.parameters())
         self.first_learner = next(learns, len(self.layers))
 
         self.input_shape: Shape | None = None
         self._fits: Shape | None = None  # the sample shape that was last found to go through
         if input_shape is not None:
+            if not isinstance(input_shape, Iterable):
+                raise ConfigError(f"{self.who}: input_shape must be sizes such as (1, 28, 28), got {input_shape!r}")
             self.input_shape = tuple(whole(size, f"{self.who}: each size of input_shape") for size in input_shape)
             self.output_shape((1, *self.input_shape))
+
+    @property
+    def arena(self) -> Arena:
+        """The flat arrays of all values and gradients.
+
+        Raises:
+            ConfigError: if parameters have moved into another model.
+        """
+        if any(parameter.arena is not self._arena for parameter in self.parameters()):
+            raise ConfigError(f"{self.who}: has no arena, its layers are part of another model; use parameters()")
+        return self._arena
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
         x = self._checked(x)
@@ -75,7 +89,8 @@ class Sequential(Layer):
         stop = 0 if wants_dx else self.first_learner  # backward goes no further than this
         backwards = []
         for index, layer in enumerate(self.layers):
-            child_step = step and step.for_layer(index, input_gradient=wants_dx or index > stop)
+            wanted = wants_dx or index > stop or not layer.skips_input_gradient
+            child_step = step and step.for_layer(index, input_gradient=wanted)
             x, layer_backward = layer.forward(x, child_step)
             if index >= stop:
                 backwards.append(layer_backward)
@@ -104,9 +119,13 @@ class Sequential(Layer):
     def multiply_adds(self, input_shape: Shape) -> int:
         return sum(layer.multiply_adds(shape) for _, layer, shape in self._leaves(input_shape))
 
-    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
+    def members(self) -> Iterator[tuple[str, Layer | Parameter]]:
         for layer in self.layers:
-            yield from layer.named_parameters(f"{prefix}{layer.name}.")
+            yield str(layer.name), layer
+
+    def holds(self, parameters: Iterable[Parameter]) -> bool:
+        """Whether the model was made with all of these parameters."""
+        return set(self._arena.parameters).issuperset(parameters)
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of all parameters by name, as PyTorch names them: ``conv1.weight``."""
@@ -175,13 +194,6 @@ class Sequential(Layer):
                 layer.name = next(name for n in count(1) if (name := f"{stem}{n}") not in names)
                 names.append(layer.name)
 
-    def _adopt(self, dtype: np.dtype[Any]) -> None:
-        """Take a dtype, with all models inside."""
-        self.dtype = dtype
-        for layer in self.layers:
-            if isinstance(layer, Sequential):
-                layer._adopt(dtype)
-
     def _checked(self, x: Array) -> Array:
         x = np.asarray(x)
         if x.dtype != self.dtype:
@@ -220,6 +232,15 @@ def _chain(who: str, arguments: Sequence[Layer | Sequence[Layer]]) -> list[Layer
         if any(layer is earlier for earlier in layers[: position - 1]):
             raise ConfigError(f"{who}: layer {position} is in the chain already; make a second {type(layer).__name__}")
     return layers
+
+
+def _adopt(layer: Layer, dtype: np.dtype[Any]) -> None:
+    """Give a dtype to all models inside a layer, itself included."""
+    if isinstance(layer, Sequential):
+        layer.dtype = dtype
+    for _, member in layer.members():
+        if isinstance(member, Layer):
+            _adopt(member, dtype)
 
 
 def _thousands(number: int) -> str:

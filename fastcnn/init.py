@@ -7,6 +7,7 @@ a float32 and a float64 model of one seed start from the same numbers.
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,17 @@ def zeros(shape: tuple[int, ...], generator: np.random.Generator, dtype: np.dtyp
     return np.zeros(shape, dtype)
 
 
-def glorot_normal(gain: float = 1.0) -> Initialiser:
+def ones(shape: tuple[int, ...], generator: np.random.Generator, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """All ones, whatever the generator: the usual start of a factor.
+
+    >>> fc.init.ones((3,), np.random.default_rng(0), np.dtype("float32"))
+    array([1., 1., 1.], dtype=float32)
+    """
+    return np.ones(shape, dtype)
+
+
+@dataclass(frozen=True)
+class glorot_normal:
     """Normal values with Gorgonia's standard deviation, ``gain * sqrt(2 / ((n1 + n2) * field))``.
 
     ``n1`` and ``n2`` are the first two sizes of the weight, ``field`` the product of the rest: ``(O + C) *
@@ -44,14 +55,17 @@ def glorot_normal(gain: float = 1.0) -> Initialiser:
     >>> round(float(values.std()), 3)
     0.048
     """
-    if not (math.isfinite(gain) and gain > 0):
-        raise ConfigError(f"glorot_normal: gain must be a positive number, got {gain}")
 
-    def draw(shape: tuple[int, ...], generator: np.random.Generator, dtype: np.dtype[Any]) -> NDArray[Any]:
+    gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.gain) and self.gain > 0):
+            raise ConfigError(f"glorot_normal: gain must be a positive number, got {self.gain}")
+
+    def __call__(self, shape: tuple[int, ...], generator: np.random.Generator, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Draw."""
         if len(shape) < 2:
             raise ShapeError(f"glorot_normal: expected a shape of two or more sizes, got {shape}; use init.zeros")
         n1, n2, *field = shape
-        deviation = gain * math.sqrt(2 / ((n1 + n2) * math.prod(field)))
+        deviation = self.gain * math.sqrt(2 / ((n1 + n2) * math.prod(field)))
         return (generator.standard_normal(shape) * deviation).astype(dtype)
-
-    return draw

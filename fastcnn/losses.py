@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fastcnn import ops
 from fastcnn.errors import ConfigError, DTypeError, ShapeError
+from fastcnn.layers.arguments import choice
 
 Array = NDArray[Any]
 
@@ -36,9 +37,7 @@ class Loss:
     takes_indices: ClassVar[bool] = False  # whether per_sample wants class indices as they are, not one-hot
 
     def __init__(self, reduction: str = "mean") -> None:
-        if reduction not in REDUCTIONS:
-            raise ConfigError(f"{self.who}: reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}")
-        self.reduction = reduction
+        self.reduction = choice(reduction, REDUCTIONS, f"{self.who}: reduction")
 
     def __call__(self, logits: Array, target: Array) -> float | Array:
         """The value alone: a float, or with reduction "none" an array ``(N,)``."""
@@ -53,17 +52,29 @@ class Loss:
 
         Returns:
             ``(value, backward)``; ``backward(dvalue=1.0)`` gives the gradient of the logits. With reduction
-            "none" it needs `dvalue`, an array ``(N,)``.
+            "none" it needs `dvalue`, an array ``(N,)`` of the logits' dtype.
 
         Raises:
             ShapeError: if the shapes don't belong together, a class index is out of range, or a mean is
                 asked of an empty batch.
             DTypeError: if the target's dtype is neither an integer's nor the logits'.
         """
+        logits = np.asarray(logits)
         target = self._checked_target(logits, np.asarray(target))
         losses, backward = self.per_sample(logits, target)
         if self.reduction == "none":
-            return losses, backward
+
+            def backward_each(dvalue: Array) -> Array:
+                dvalue = np.asarray(dvalue)
+                if (dvalue.shape, dvalue.dtype) != (losses.shape, logits.dtype):
+                    error = DTypeError if dvalue.shape == losses.shape else ShapeError
+                    raise error(
+                        f"{self.who}: expected dvalue {losses.shape} of dtype {logits.dtype}, one number per sample, "
+                        f"got {dvalue.shape} of {dvalue.dtype}"
+                    )
+                return backward(dvalue)
+
+            return losses, backward_each
         count = {"sum": 1, "mean": len(logits), "mean_elements": logits.size}[self.reduction]
         if count == 0:
             raise ShapeError(f"{self.who}: the mean of an empty batch does not exist; use reduction='sum'")

@@ -4,15 +4,15 @@ The parameters of a model lie side by side in one arena, so a step is one kernel
 State (say, RMSprop's average of squares) is one flat array too, in the order of the parameters.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fastcnn import ops
-from fastcnn.errors import ConfigError, DTypeError, ShapeError
-from fastcnn.layers.parameter import Array, Parameter, flat_runs
+from fastcnn.errors import ConfigError, DataError, DTypeError, ShapeError
+from fastcnn.layers.arguments import positive, real, whole
+from fastcnn.layers.parameter import Array, Parameter, first_repeated, flat_runs
 
 
 class Optimizer:
@@ -27,16 +27,20 @@ class Optimizer:
         state: The state arrays by name, flat, zero at first.
 
     Raises:
-        ConfigError: for no parameters, or a setting that is no positive number.
+        ConfigError: for no parameters, one twice, or a setting that is no positive number.
         DTypeError: if the parameters have more than one dtype.
     """
 
     state_names: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, parameters: Iterable[Parameter], lr: float) -> None:
-        self.parameters = list(parameters)
-        if not self.parameters:
-            raise ConfigError(f"{self.who}: there are no parameters to optimize")
+        self.parameters = list(parameters) if isinstance(parameters, Iterable) else []
+        kinds = {type(item).__name__ for item in self.parameters if not isinstance(item, Parameter)}
+        if kinds or not self.parameters:
+            got = f"{type(parameters).__name__}({', '.join(sorted(kinds))})"
+            raise ConfigError(f"{self.who}: there are no parameters to optimize in {got}; pass model.parameters()")
+        if (twice := first_repeated(self.parameters)) is not None:
+            raise ConfigError(f"{self.who}: {twice.name} is in the list of parameters twice; give each once")
         dtype, *others = {parameter.data.dtype for parameter in self.parameters}
         if others:
             raise DTypeError(f"{self.who}: all parameters must have one dtype, got {dtype} and {others[0]}")
@@ -52,7 +56,7 @@ class Optimizer:
 
     @lr.setter
     def lr(self, value: float) -> None:
-        self._lr = self._positive("lr", value)
+        self._lr = positive(value, f"{self.who}: lr")
 
     def step(self) -> None:
         """Change every parameter by its gradient."""
@@ -72,18 +76,23 @@ class Optimizer:
         return {"steps": np.array(self.steps)} | {name: array.copy() for name, array in self.state.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` gave.
+        """Go on from what `state_dict` gave; or, if anything is amiss, change nothing.
 
         Raises:
-            ShapeError: if the arrays are not those of this optimizer and these parameters; nothing is
-                changed then.
+            ShapeError: if the arrays are not those of this optimizer and these parameters.
+            DataError: if one holds anything but finite numbers.
+            ConfigError: if the steps are no whole number.
         """
         arrays = {name: np.asarray(values) for name, values in state.items()}
         expected = {name: array.shape for name, array in self.state_dict().items()}
         got = {name: array.shape for name, array in arrays.items()}
         if got != expected:
             raise ShapeError(f"{self.who}: the state does not fit: expected {expected}, got {got}")
-        self.steps = int(arrays.pop("steps"))
+        steps = whole(arrays.pop("steps"), f"{self.who}: steps", least=0)
+        for name, values in arrays.items():
+            if values.dtype.kind not in "fiu" or not (abs(values) <= np.finfo(self.state[name].dtype).max).all():
+                raise DataError(f"{self.who}: {name} must hold finite numbers; use an undamaged state")
+        self.steps = steps
         for name, values in arrays.items():
             self.state[name][...] = values
 
@@ -91,11 +100,6 @@ class Optimizer:
     def who(self) -> str:
         """How messages call this optimizer."""
         return type(self).__name__
-
-    def _positive(self, what: str, value: float) -> float:
-        if not (value > 0 and math.isfinite(value)):  # false for NaN
-            raise ConfigError(f"{self.who}: {what} must be a positive number, got {value}")
-        return float(value)
 
 
 class SGD(Optimizer):
@@ -140,10 +144,8 @@ class RMSprop(Optimizer):
         self, parameters: Iterable[Parameter], lr: float = 0.001, decay: float = 0.999, eps: float = 1e-8
     ) -> None:
         super().__init__(parameters, lr)
-        if not 0 <= decay < 1:
-            raise ConfigError(f"{self.who}: decay must be from 0 to below 1, got {decay}")
-        self.decay = float(decay)
-        self.eps = self._positive("eps", eps)
+        self.decay = real(decay, f"{self.who}: decay", "from 0 to below 1", lambda number: 0 <= number < 1)
+        self.eps = positive(eps, f"{self.who}: eps")
 
     def update(self, data: Array, grad: Array, *state: Array) -> None:
         (square_average,) = state

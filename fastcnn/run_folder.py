@@ -4,8 +4,9 @@
     metrics.jsonl      a line per epoch: the fields of `EpochMetrics`
     last.safetensors   the weights after the last complete epoch, see `fastcnn.checkpoint`
 
-Each file is replaced whole, so a run that is killed leaves no half of one. A run that ends before its first
-epoch is complete leaves nothing at all.
+Each file is replaced whole: nothing leaves half of one under its name. A run that ends before its first epoch is
+complete leaves nothing at all, whether by an error, Ctrl-C, SIGTERM or SIGHUP. Only SIGKILL or a crash can leave the
+config.json of such a run, which the next run in that folder replaces, and a temporary file, ``.<name>.<hex>.part``.
 """
 
 import json
@@ -44,8 +45,8 @@ class RunFolder(Callback):
         epochs: How many epochs are kept.
 
     Raises:
-        ConfigError: if the folder already holds a run.
-        DataError: later, if it can't be written.
+        ConfigError: if the folder already holds a run, or a config.json of anything else.
+        DataError: if it can't be written, now or later.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None, model: str, config: Mapping[str, Any]) -> None:
@@ -58,11 +59,13 @@ class RunFolder(Callback):
         self._made: list[Path] = []  # the folders that were not there before, innermost first
         self._files: tuple[str, ...] = ()  # those that are ours to remove
         for name in FILES:
-            if os.path.lexists(self.path / name):
+            if os.path.lexists(self.path / name) and not (name == CONFIG and self._was_killed_early()):
                 raise ConfigError(
                     f"run folder {str(path)!r}: it holds a run already ({name}); "
                     "choose another --run-dir, or remove that one"
                 )
+        with self._errors():
+            self._check_place()
 
     def __enter__(self) -> Self:
         try:
@@ -80,11 +83,11 @@ class RunFolder(Callback):
             self._remove()
 
     def on_epoch(self, trainer: Trainer, metrics: EpochMetrics) -> None:
-        """Keep the weights, then the line. Ctrl-C waits until both are done."""
+        """Keep the weights, then the line. Ctrl-C and its like wait until both are done."""
         model, step = trainer.model, trainer.optimizer.steps
         checkpoint = Checkpoint(model.state_dict(), self.model, model.dtype.name, metrics.epoch, step)
         lines = self._lines + json.dumps(asdict(metrics)) + "\n"
-        with held_interrupts(), self._errors():
+        with held_signals(), self._errors():
             save_checkpoint(self.path / WEIGHTS, checkpoint)
             self._write(METRICS, lines)
             self._lines = lines
@@ -96,6 +99,22 @@ class RunFolder(Callback):
         if not self.epochs:
             return "no epoch was complete, nothing is kept"
         return f"the weights after epoch {self.epochs} are in {str(self.path / WEIGHTS)!r}"
+
+    def _was_killed_early(self) -> bool:
+        """Whether config.json is that of a run; without the other files it has no complete epoch."""
+        try:
+            config = json.loads((self.path / CONFIG).read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return False
+        return isinstance(config, dict) and "fastcnn" in config
+
+    def _check_place(self) -> None:
+        """Raise an OSError if it is clear already that the folder can't be made, or not be written to."""
+        nearest = next(folder for folder in (self.path, *self.path.parents) if os.path.lexists(folder))
+        if not nearest.is_dir():
+            raise NotADirectoryError(f"{str(nearest)!r} is not a folder")
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise PermissionError(f"no permission to write to {str(nearest)!r}")
 
     def _make(self) -> None:
         self._made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
@@ -125,9 +144,10 @@ class RunFolder(Callback):
         try:
             yield
         except OSError as error:
+            kept = f"{self.what_is_kept}; " if self._files else ""
             raise DataError(
                 f"run folder {str(self.path)!r}: cannot be written ({error.strerror or error}); "
-                f"{self.what_is_kept}; choose another --run-dir"
+                f"{kept}choose another --run-dir"
             ) from error
 
 
@@ -139,16 +159,20 @@ def _new_path(model: str) -> Path:
 
 
 @contextmanager
-def held_interrupts() -> Iterator[None]:
-    """Let a Ctrl-C take effect only when the block is through."""
+def held_signals() -> Iterator[None]:
+    """Let a Ctrl-C, and every other signal that Python code handles, take effect only when the block is through."""
     if threading.current_thread() is not threading.main_thread():  # Python interrupts no other thread
         yield
         return
     held: list[tuple[int, FrameType | None]] = []
-    before = signal.signal(signal.SIGINT, lambda *interrupt: held.append(interrupt))
+    numbers: set[int] = {*signal.valid_signals()}
+    handlers = {number: handler for number in numbers if callable(handler := signal.getsignal(number))}
+    for number in handlers:
+        signal.signal(number, lambda *received: held.append(received))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-    if held and callable(before):
-        before(*held[0])
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for number, frame in held:
+        handlers[number](number, frame)

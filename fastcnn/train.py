@@ -3,8 +3,10 @@
 How it fails, and with which exit codes, stands in `fastcnn.console`.
 """
 
+import inspect
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,8 +17,17 @@ from rich.console import Console
 
 import fastcnn as fc
 from fastcnn import _core
-from fastcnn.console import DIVERGED, INTERRUPTED, TrainingReport, complain, downloads_shown, exit_code_of
+from fastcnn.console import (
+    DIVERGED,
+    TrainingReport,
+    complain,
+    downloads_shown,
+    exit_code_of,
+    heed_signals,
+    interrupted_code,
+)
 from fastcnn.data import Dataset, load_dataset
+from fastcnn.errors import ConfigError, FastcnnError
 from fastcnn.run_folder import RunFolder
 from fastcnn.trainer import NonFiniteCostError, Samples, Settings, Trainer
 
@@ -42,10 +53,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Train as the arguments (or else those of the process) say, and return the exit code."""
 
     def command() -> int:
-        options = app(arguments, prog_name="python -m fastcnn.train", standalone_mode=False)
-        return train(options) if isinstance(options, Options) else 0  # --help and --version are done
+        try:
+            options = app(arguments, prog_name="python -m fastcnn.train", standalone_mode=False)
+            return train(options) if isinstance(options, Options) else 0  # --help and --version are done
+        except FastcnnError as error:
+            raise type(error)(in_terms_of_options(str(error))) from error
 
     return exit_code_of(command)
+
+
+def in_terms_of_options(message: str) -> str:
+    """Turn what is said of a parameter, ``settings: batch_size must``, into what was typed, ``--batch-size must``."""
+    subject = re.match(r"[\w .']+: (\w+)", message)
+    if subject is None or subject[1] not in inspect.signature(parse).parameters:
+        return message
+    remedy = "" if "; " in message else "; see --help"
+    return f"--{subject[1].replace('_', '-')}{message[subject.end() :]}{remedy}"
+
+
+def _reader(kind: type, expected: str) -> Callable[[str], Any]:
+    """A parser for typer that, unlike its own, repeats the text that won't do."""
+
+    def read(text: str) -> Any:
+        try:
+            return kind(text)
+        except ValueError:
+            raise typer.BadParameter(f"expected {expected}, got {text!r}") from None
+
+    return read
+
+
+_whole_number, _number = _reader(int, "a whole number"), _reader(float, "a number")
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise typer.BadParameter("expected the path of a folder, got ''")
+    return Path(text)
 
 
 def _show_version(wanted: bool) -> None:
@@ -66,11 +110,20 @@ def parse(
     ] = "auto",
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="Folder with the four IDX files of MNIST, or of another set of 28x28 images."),
+        typer.Option(
+            parser=_folder,
+            metavar="FOLDER",
+            help="Where the four IDX files of MNIST are, or of another set of 28x28 images.",
+        ),
     ] = None,
-    epochs: Annotated[int, typer.Option(help="How often to go through the training images.")] = DEFAULTS.epochs,
+    epochs: Annotated[
+        int, typer.Option(parser=_whole_number, metavar="N", help="How often to go through the training images.")
+    ] = DEFAULTS.epochs,
     batch_size: Annotated[
-        int, typer.Option(help="Images in a step; an epoch's last step takes what is left.")
+        int,
+        typer.Option(
+            parser=_whole_number, metavar="N", help="Images in a step; an epoch's last step takes what is left."
+        ),
     ] = DEFAULTS.batch_size,
     dtype: Annotated[str, typer.Option(metavar="float32|float64", help="What to compute in.")] = DEFAULTS.dtype,
     loss: Annotated[
@@ -81,29 +134,43 @@ def parse(
             "can't learn.",
         ),
     ] = DEFAULTS.loss,
-    lr: Annotated[float, typer.Option(help="Learning rate of RMSprop.")] = DEFAULTS.lr,
+    lr: Annotated[
+        float, typer.Option(parser=_number, metavar="NUMBER", help="Learning rate of RMSprop.")
+    ] = DEFAULTS.lr,
     seed: Annotated[
-        int, typer.Option(help="Of starting weights, dropout and order: the same seed gives the same bits.")
+        int,
+        typer.Option(
+            parser=_whole_number,
+            metavar="N",
+            help="Of starting weights, dropout and order: the same seed gives the same bits.",
+        ),
     ] = DEFAULTS.seed,
     shuffle: Annotated[
         bool, typer.Option(help="Take the images in a new order each epoch, or as they are in the file.")
     ] = DEFAULTS.shuffle,
-    limit: Annotated[int | None, typer.Option(metavar="N", help="Train on the first N images only.")] = DEFAULTS.limit,
+    limit: Annotated[
+        int | None, typer.Option(parser=_whole_number, metavar="N", help="Train on the first N images only.")
+    ] = DEFAULTS.limit,
     threads: Annotated[
         int | None,
         typer.Option(
-            min=1,
-            max=1024,
+            parser=_whole_number,
             metavar="N",
             help="As many as there are CPUs if not given; any number gives the same weights.",
         ),
     ] = None,
     run_dir: Annotated[
-        Path | None, typer.Option(help="Where to keep the run: runs/gorgonia-<date>-<time> if not given.")
+        Path | None,
+        typer.Option(
+            parser=_folder,
+            metavar="FOLDER",
+            help="Where to keep the run: runs/gorgonia-<date>-<time> if not given.",
+        ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show data, settings and model; train nothing, write nothing.")
+        bool,
+        typer.Option("--dry-run", help="Show data, settings and model; download, train and write nothing."),
     ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
@@ -132,10 +199,13 @@ def train(options: Options) -> int:
     settings = options.settings
     console = Console(quiet=options.quiet, highlight=False, markup=False, soft_wrap=True)
     if options.threads is not None:
-        fc.set_num_threads(options.threads)
+        try:
+            fc.set_num_threads(options.threads)
+        except ConfigError as error:
+            raise ConfigError(f"--threads: {error}") from error
     trainer = Trainer.from_settings(settings)
     with downloads_shown(console) as progress:
-        data = load_dataset(options.dataset, options.data_dir, progress)
+        data = load_dataset(options.dataset, options.data_dir, progress, download=not options.dry_run)
     training, test = samples(settings, data)
     trainer.check(training)
     trainer.check(test)
@@ -151,9 +221,9 @@ def train(options: Options) -> int:
             with TrainingReport(console, settings.epochs, len(training)) as report:
                 trainer.callbacks = [run, report]
                 trainer.fit(training, test, settings.epochs)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         complain(f"interrupted in epoch {trainer.epoch + 1}; {run.what_is_kept}")
-        return INTERRUPTED
+        return interrupted_code(interrupt)
     except NonFiniteCostError as error:
         complain(f"error: {error}; {run.what_is_kept}")
         return DIVERGED
@@ -210,4 +280,5 @@ def configuration(settings: Settings, data: Dataset) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    heed_signals()
     sys.exit(main())

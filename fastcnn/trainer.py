@@ -17,9 +17,9 @@ from fastcnn import models
 from fastcnn.data import scale_pixels, soft_targets
 from fastcnn.errors import ConfigError, DataError, FastcnnError
 from fastcnn.graph import Sequential
-from fastcnn.layers.arguments import whole
-from fastcnn.layers.parameter import Array
-from fastcnn.losses import CrossEntropyLoss, LogProductLoss, Loss, ProductLoss
+from fastcnn.layers.arguments import choice, positive, real, whole
+from fastcnn.layers.parameter import Array, flat_runs
+from fastcnn.losses import REDUCTIONS, CrossEntropyLoss, LogProductLoss, Loss, ProductLoss
 from fastcnn.optim import Optimizer, RMSprop
 from fastcnn.training import train_step
 
@@ -50,7 +50,7 @@ class Settings:
         model: ``"gorgonia"``, see `fastcnn.models`.
         dtype: float32 or float64.
         loss: A key of `LOSSES`.
-        reduction: Of the loss; ``"mean_elements"`` divides by samples times classes, as Gorgonia does.
+        reduction: Of the loss, not "none"; ``"mean_elements"`` divides by samples times classes, as Gorgonia does.
         optimizer: ``"rmsprop"``, see `fastcnn.optim`, with `lr`, `decay` and `eps`.
         scaling: Of the pixels, see `fastcnn.data.pixel_table`. Targets are 0.9 at the label, 0.1 elsewhere.
         epochs: How often the training samples are gone through.
@@ -79,14 +79,24 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        choices = {"model": ("gorgonia",), "loss": tuple(LOSSES), "optimizer": ("rmsprop",)}
+        choices = {
+            "model": ("gorgonia",),
+            "dtype": ("float32", "float64"),
+            "loss": tuple(LOSSES),
+            "reduction": tuple(name for name in REDUCTIONS if name != "none"),
+            "optimizer": ("rmsprop",),
+            "scaling": ("gorgonia", "unit"),
+        }
         for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                got = getattr(self, name)
-                raise ConfigError(f"settings: {name} must be one of {', '.join(allowed)}, got {got!r}")
+            choice(getattr(self, name), allowed, f"settings: {name}")
         for name, least in {"epochs": 1, "batch_size": 1, "limit": 1, "seed": 0}.items():
-            if getattr(self, name) is not None:
+            if (name, getattr(self, name)) != ("limit", None):
                 whole(getattr(self, name), f"settings: {name}", least)
+        positive(self.lr, "settings: lr")
+        positive(self.eps, "settings: eps")
+        real(self.decay, "settings: decay", "from 0 to below 1", lambda decay: 0 <= decay < 1)
+        if not isinstance(self.shuffle, bool):
+            raise ConfigError(f"settings: shuffle must be True or False, got {self.shuffle!r}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,12 +110,19 @@ class Samples:
         labels: uint8 ``(N,)``, 0 to 9.
         dtype: What the numbers are to be, float32 or float64.
         scaling: Of the pixels, see `fastcnn.data.pixel_table`.
+
+    Raises:
+        DataError: if there is not one label for each image.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     dtype: str = "float32"
     scaling: str = "gorgonia"
+
+    def __post_init__(self) -> None:
+        if len(self.images) != len(self.labels):
+            raise DataError(f"Samples: expected a label an image, got {len(self.images)} and {len(self.labels)}")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -174,10 +191,12 @@ class Callback:
 
 
 class Trainer:
-    """Trains a model.
+    """Trains a model that tells 10 classes apart; the targets are 0.9 at the label, 0.1 elsewhere.
+
+    For other numbers of classes or other targets write a loop of your own around `fastcnn.train_step`.
 
     Args:
-        model: Ends in logits. Its seed also decides the orders of the samples.
+        model: Ends in 10 logits. Its seed also decides the orders of the samples.
         loss: With any reduction but "none".
         optimizer: Holds the parameters of the model.
         batch_size: Samples in a step.
@@ -294,7 +313,7 @@ class Trainer:
             speed = done / (time.perf_counter() - started)
             for callback in self.callbacks:
                 callback.on_batch(self, BatchMetrics(epoch, batch, cost, done, speed))
-        if not np.isfinite(self.model.arena.data).all():
+        if not all(np.isfinite(values).all() for values, _ in flat_runs(self.model.parameters())):
             raise NonFiniteCostError(
                 f"a weight became infinite or NaN at the end of epoch {epoch}; use a smaller learning rate"
             )

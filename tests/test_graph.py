@@ -1,4 +1,7 @@
-"""Sequential: shapes, names, arena, gradients, state dicts, errors that name the layer."""
+"""Sequential: shapes, names, arena, gradients, state dicts, copies, errors that name the layer."""
+
+import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -23,7 +26,8 @@ class Scale(fc.Layer):
     """A custom layer as a user writes it: it knows nothing of Training or of skipped gradients."""
 
     def __init__(self, features):
-        self.factor = fc.Parameter((features,), lambda shape, generator, dtype: np.full(shape, 2, dtype))
+        self.factor = fc.Parameter((features,))
+        self.factor.data = np.arange(features)
 
     def forward(self, x, training):
         def backward(dy):
@@ -31,6 +35,35 @@ class Scale(fc.Layer):
             return dy * self.factor.data
 
         return x * self.factor.data, backward
+
+
+class Block(fc.Layer):
+    """A custom layer made of layers, which passes `training` on as it is."""
+
+    def __init__(self, features):
+        self.first = fc.Linear(features, 6)
+        self.others = [fc.Sequential(fc.ReLU(), Scale(6)), {"last": (fc.Linear(6, 2),)}]
+        self.again = self.first
+
+    def forward(self, x, training):
+        backwards = []
+        for layer in (self.first, self.others[0], self.others[1]["last"][0]):
+            x, backward = layer.forward(x, training)
+            backwards.insert(0, backward)
+
+        def backward_all(dy):
+            for backward in backwards:
+                dy = backward(dy)
+            return dy
+
+        return x, backward_all
+
+
+def trained(model, steps=2):
+    optimizer = fc.SGD(model.parameters(), 0.1)
+    for _ in range(steps):
+        fc.train_step(model, fc.CrossEntropyLoss(), optimizer, images(), np.array([0, 1, 0]))
+    return model.arena.data.copy()
 
 
 def test_gradients_of_a_whole_chain_match_central_differences():
@@ -236,10 +269,11 @@ def test_an_input_of_another_dtype_is_refused_with_the_remedy():
         ([], {}, "at least one layer"),
         ([fc.ReLU(), np.tanh], {}, "layer 2 is .* no fastcnn layer"),
         ([fc.ReLU()] * 2, {}, "layer 2 is in the chain already"),
-        ([fc.ReLU("a"), fc.ReLU("a")], {}, "two layers are called 'a'"),
+        ([fc.ReLU(name="a"), fc.ReLU(name="a")], {}, "two layers are called 'a'"),
         ([fc.ReLU()], {"seed": -1}, "seed must be a whole number >= 0"),
         ([fc.ReLU()], {"seed": 2**64}, "seed must be a whole number"),
         ([fc.ReLU()], {"input_shape": (0, 3)}, "each size of input_shape must be"),
+        ([fc.ReLU()], {"input_shape": 3}, r"input_shape must be sizes such as \(1, 28, 28\), got 3"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -252,6 +286,61 @@ def test_impossible_models_are_refused(layers, settings, message):
 def test_other_dtypes_are_refused(dtype):
     with pytest.raises(fc.DTypeError, match="dtype must be float32 or float64"):
         fc.Sequential(fc.ReLU(), dtype=dtype)
+
+
+def test_layers_in_the_lists_of_a_custom_layer_belong_to_the_model():
+    model = fc.Sequential(fc.Flatten(), Block(64), dtype="float64")
+    assert [parameter.name for parameter in model.parameters()] == [
+        "block1.first.weight", "block1.first.bias",
+        "block1.others.0.scale1.factor",
+        "block1.others.1.last.0.weight", "block1.others.1.last.0.bias",
+    ]  # fmt: skip
+    assert_gradients_match(model, images(2, "float64"), fc.Training())
+
+
+def test_a_custom_layer_in_front_may_pass_training_on_as_it_is():
+    model, nested = (fc.Sequential(fc.Flatten(), *layers) for layers in ([Block(64)], [fc.Sequential(Block(64))]))
+    assert np.isfinite(trained(model)).all()
+    np.testing.assert_array_equal(trained(nested), model.arena.data)
+
+
+@pytest.mark.parametrize("looked_at", [True, False])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_copy_is_equal_and_trains_alone(copied, looked_at):
+    model = small_model(seed=3)
+    if looked_at:
+        trained(model)
+    other = copied(model)
+    np.testing.assert_array_equal(other(images()), model(images()))
+    before = model.arena.data.copy()
+    after = trained(other)
+    np.testing.assert_array_equal(model.arena.data, before)
+    np.testing.assert_array_equal(np.concatenate([p.data.ravel() for p in other.parameters()]), after)
+    np.testing.assert_array_equal(trained(model), after)
+    assert (before != after).any()
+
+
+def test_a_model_and_its_optimizer_copied_together_stay_together():
+    model = small_model()
+    other, optimizer = copy.deepcopy((model, fc.RMSprop(model.parameters())))
+    before = other.arena.data.copy()
+    fc.train_step(other, fc.CrossEntropyLoss(), optimizer, images(), np.array([0, 1, 0]))
+    assert (other.arena.data != before).any()
+
+
+def test_a_model_whose_layers_moved_on_has_no_arena():
+    shared = fc.Linear(4, 4)
+    first = fc.Sequential(shared, fc.Linear(4, 2))
+    fc.Sequential(shared)
+    with pytest.raises(fc.ConfigError, match="its layers are part of another model"):
+        _ = first.arena
+
+
+def test_lists_do_as_inputs_if_their_dtype_does():
+    assert fc.Sequential(fc.Linear(2, 3), dtype="float64")([[1.0, 2.0]]).shape == (1, 3)
+    with pytest.raises(fc.DTypeError, match="got float64"):
+        fc.Sequential(fc.Linear(2, 3))([[1.0, 2.0]])
+    np.testing.assert_array_equal(fc.ReLU()([[-1.0, 2.0]]), [[0, 2]])
 
 
 def test_weights_shared_by_two_layers_are_refused():

@@ -36,6 +36,12 @@ def test_zeros_is_zero():
     np.testing.assert_array_equal(values, np.zeros((3, 2)))
 
 
+def test_ones_is_one():
+    values = drawn(fc.init.ones, (3, 2), "float32")
+    assert values.dtype == np.float32
+    np.testing.assert_array_equal(values, np.ones((3, 2)))
+
+
 @pytest.mark.parametrize("gain", [0, -1, math.nan, math.inf])
 def test_a_gain_that_is_no_positive_number_is_refused(gain):
     with pytest.raises(fc.ConfigError, match="gain must be a positive number"):

@@ -84,6 +84,18 @@ def test_without_reduction_each_sample_has_its_own_factor(make, logits, soft):
     assert_matches_differences("logits", backward(weights), lambda: loss(logits, soft) @ weights, logits)
 
 
+@every_loss
+@pytest.mark.parametrize(
+    ("dvalue", "error"),
+    [(np.ones(1), fc.ShapeError), (np.ones(()), fc.ShapeError), (np.ones(N, np.float32), fc.DTypeError)],
+    ids=["one", "scalar", "float32"],
+)
+def test_without_reduction_dvalue_must_be_one_number_a_sample(make, dvalue, error, logits, soft):
+    _, backward = make("none").forward(logits, soft)
+    with pytest.raises(error, match=rf"{make.__name__}: expected dvalue \(4,\) of dtype float64"):
+        backward(dvalue=dvalue)
+
+
 @learning_losses
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
 def test_class_indices_are_one_hot_targets(make, dtype, logits, labels):

@@ -100,7 +100,28 @@ def test_a_state_that_does_not_fit_is_refused(state):
         fc.RMSprop(parameters_in_an_arena("float32")).load_state_dict(state)
 
 
-@pytest.mark.parametrize("lr", [0, -0.1, math.nan, math.inf])
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ({"steps": 1.5}, fc.ConfigError, "steps must be a whole number"),
+        ({"steps": -1}, fc.ConfigError, "steps must be a whole number"),
+        ({"square_average": np.full(50, np.nan)}, fc.DataError, "square_average must hold finite numbers"),
+        ({"square_average": np.full(50, 1e300)}, fc.DataError, "square_average must hold finite numbers"),
+        ({"square_average": np.full(50, "1")}, fc.DataError, "square_average must hold finite numbers"),
+    ],
+    ids=["half a step", "negative step", "nan", "beyond float32", "text"],
+)
+def test_a_state_out_of_range_is_refused_and_changes_nothing(wrong, error, message):
+    optimizer = fc.RMSprop(parameters_in_an_arena("float32"))
+    steps_taken(optimizer, 2)
+    before = optimizer.state_dict()
+    with pytest.raises(error, match=message):
+        optimizer.load_state_dict({"steps": 7, "square_average": np.ones(50)} | wrong)
+    for name, values in before.items():
+        np.testing.assert_array_equal(optimizer.state_dict()[name], values)
+
+
+@pytest.mark.parametrize("lr", [0, -0.1, math.nan, math.inf, "0.1", None])
 @pytest.mark.parametrize("make", [fc.SGD, fc.RMSprop])
 def test_a_learning_rate_that_is_no_positive_number_is_refused(make, lr):
     with pytest.raises(fc.ConfigError, match="lr must be a positive number"):
@@ -113,7 +134,7 @@ def test_a_later_learning_rate_is_checked_too():
         optimizer.lr = math.nan
 
 
-@pytest.mark.parametrize("settings", [{"decay": 1.0}, {"decay": math.nan}, {"eps": 0.0}], ids=str)
+@pytest.mark.parametrize("settings", [{"decay": 1.0}, {"decay": math.nan}, {"decay": "0.9"}, {"eps": 0.0}], ids=str)
 def test_impossible_rmsprop_settings_are_refused(settings):
     with pytest.raises(fc.ConfigError, match=f"RMSprop: {next(iter(settings))} must be"):
         fc.RMSprop([fc.Parameter((2,))], **settings)
@@ -122,6 +143,22 @@ def test_impossible_rmsprop_settings_are_refused(settings):
 def test_no_parameters_are_refused():
     with pytest.raises(fc.ConfigError, match="no parameters to optimize"):
         fc.SGD(fc.ReLU().parameters())
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [([np.zeros(3)], r"list\(ndarray\)"), (fc.Sequential(fc.Linear(2, 2)), "Sequential"), (3, "int")],
+    ids=["arrays", "a model", "a number"],
+)
+def test_what_is_no_list_of_parameters_is_refused(given, kind):
+    with pytest.raises(fc.ConfigError, match=f"RMSprop: .* optimize in {kind}.*; pass model.parameters"):
+        fc.RMSprop(given)
+
+
+def test_a_parameter_given_twice_is_refused():
+    weight = fc.Parameter((2,), name="weight")
+    with pytest.raises(fc.ConfigError, match="SGD: weight is in the list of parameters twice"):
+        fc.SGD([weight, weight])
 
 
 def test_two_dtypes_are_refused():

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 
 import fastcnn as fc
 from fastcnn.checkpoint import load_checkpoint
+from fastcnn.console import heed_signals
 from fastcnn.data import write_idx
 from fastcnn.train import main
 
@@ -57,8 +59,8 @@ def train(*arguments):
     return main([str(argument) for argument in arguments])
 
 
-def process(*arguments, **options):
-    command = [sys.executable, "-m", "fastcnn.train", *map(str, arguments)]
+def process(*arguments, interpreter=("-m", "fastcnn.train"), **options):
+    command = [sys.executable, *interpreter, *map(str, arguments)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
 
 
@@ -123,6 +125,24 @@ def test_a_run_is_never_overwritten(digits, tmp_path, capsys):
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
+def test_a_folder_left_by_a_run_that_was_killed_in_its_first_epoch_is_free(digits, tmp_path, capsys):
+    folder = tmp_path / "run"
+    run = process("--dataset", "sample", "--epochs", 9, "--run-dir", folder, stdout=subprocess.DEVNULL)
+    wait_for(folder / "config.json", run)
+    run.kill()
+    run.communicate()
+    assert os.listdir(folder) == ["config.json"]
+    assert train("--data-dir", digits, "--epochs", 1, "--run-dir", folder, "--quiet") == 0
+    assert sorted(os.listdir(folder)) == FILES
+
+
+@pytest.mark.parametrize("content", [b"{}", b"3", b"\xff", b"[" * 100_000])
+def test_a_config_of_something_else_is_never_replaced(tmp_path, capsys, content):
+    (tmp_path / "config.json").write_bytes(content)
+    assert_refused(capsys, "--run-dir", tmp_path, says="holds a run already.*config.json")
+    assert (tmp_path / "config.json").read_bytes() == content
+
+
 def test_auto_says_which_data_it_uses_and_why(capsys):
     assert train("--dry-run") == 0
     first, *_ = capsys.readouterr().out.splitlines()
@@ -135,6 +155,17 @@ def test_a_dry_run_shows_settings_and_model_and_writes_nothing(digits, capsys):
     for shown in (str(digits), "lr          0.5", "the first 50", "linear2", "818,698"):
         assert shown in output
     assert os.listdir() == []
+
+
+def test_a_dry_run_downloads_nothing_and_says_that_the_run_would(tmp_path, capsys):
+    assert train("--dry-run", "--dataset", "mnist") == 0
+    assert "is yet to be downloaded (11.6 MB)" in capsys.readouterr().out
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_server_is_named_before_it_is_waited_for(capsys):
+    assert train("--dataset", "mnist") == 2
+    assert capsys.readouterr().out == "looking for MNIST at 127.0.0.1\n"
 
 
 def test_quiet_prints_nothing(digits, tmp_path, capsys):
@@ -173,29 +204,34 @@ def test_any_number_of_threads_gives_the_bits_of_the_same_file(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--epochs", 0], "epochs must be a whole number >= 1, got 0"),
-        (["--epochs", -3], "epochs"),
-        (["--epochs", "ten"], "--epochs"),
-        (["--epochs", 10**30], "epochs"),
-        (["--batch-size", 0], "batch_size must be"),
-        (["--limit", 0], "limit must be"),
-        (["--limit", -1], "limit must be"),
-        (["--seed", -1], "seed must be"),
-        (["--threads", 0], "--threads"),
-        (["--threads", 10**12], "--threads"),
-        (["--lr", "nan"], "lr must be a positive number, got nan"),
-        (["--lr", "inf"], "lr must be"),
-        (["--lr", 0], "lr must be"),
-        (["--lr", -0.1], "lr must be"),
-        (["--dtype", "float16"], "dtype must be float32 or float64"),
-        (["--loss", "hinge"], "loss must be one of crossentropy, product, log-product"),
-        (["--dataset", "cifar"], "'mnist', 'sample'"),
+        (["--epochs", 0], "error: --epochs must be a whole number >= 1, got 0; "),
+        (["--epochs", -3], "--epochs must be"),
+        (["--epochs", "ten"], "'--epochs': expected a whole number, got 'ten'; "),
+        (["--epochs", 10**30], "--epochs must be"),
+        (["--batch-size", 0], "--batch-size must be"),
+        (["--limit", 0], "--limit must be"),
+        (["--limit", -1], "--limit must be"),
+        (["--seed", -1], "--seed must be"),
+        (["--threads", 0], "--threads: .* from 1 to 1024, got 0"),
+        (["--threads", 10**12], "--threads: .*, got 1000000000000"),
+        (["--threads", "all"], "'--threads': expected a whole number, got 'all'; "),
+        (["--lr", "nan"], "error: --lr must be a positive number, got nan; "),
+        (["--lr", "inf"], "--lr must be"),
+        (["--lr", 0], "--lr must be"),
+        (["--lr", -0.1], "--lr must be"),
+        (["--lr", "small"], "'--lr': expected a number, got 'small'; "),
+        (["--dtype", "float16"], "error: --dtype must be float32 or float64, got 'float16'; "),
+        (["--loss", "hinge"], "error: --loss must be one of crossentropy, product, log-product, got 'hinge'; "),
+        (["--dataset", "cifar"], "error: --dataset must be one of auto, mnist, sample, got 'cifar'; "),
         (["--dataset", "mnist"], "127.0.0.1:9/ failed"),
-        (["--dataset", "sample", "--data-dir", "."], "leave out data_dir"),
-        (["--data-dir", "nowhere"], "'nowhere' is not a folder"),
-        (["--data-dir", "."], "got no train-images-idx3-ubyte"),
+        (["--dataset", "sample", "--data-dir", "."], "error: --data-dir '.' has no use for the sample.*; leave it out"),
+        (["--data-dir", "nowhere"], "error: --data-dir 'nowhere' is not a folder"),
+        (["--data-dir", "."], "error: --data-dir .* got no train-images-idx3-ubyte"),
+        (["--data-dir", ""], "'--data-dir': expected the path of a folder, got ''"),
         (["--optimiser", "sgd"], "--optimiser.*see --help"),
         (["--run-dir"], "--run-dir"),
+        (["--run-dir", ""], "'--run-dir': expected the path of a folder, got ''"),
+        (["--dry-run", "--run-dir", "/dev/null/x"], "'/dev/null' is not a folder.*; choose another --run-dir"),
         (["stray"], "stray"),
         (["--dry-run", "--run-dir", "run", "--lr", "nan"], "lr"),
         (["--run-dir", "/dev/full"], "cannot be written"),
@@ -286,6 +322,15 @@ def test_an_output_that_can_not_be_written_is_an_error_in_one_line(digits):
     assert os.listdir() == []
 
 
+def test_a_closed_output_is_no_error(digits, tmp_path):
+    command = [sys.executable, "-m", "fastcnn.train", "--data-dir", digits, "--epochs", "1", "--run-dir", "run"]
+    for closed in (">&-", ">&- 2>&-"):
+        run = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *command], stderr=subprocess.PIPE, text=True)
+        assert (run.returncode, run.stderr) == (0, "")
+        assert sorted(os.listdir("run")) == FILES
+        shutil.rmtree("run")
+
+
 def test_too_little_memory_is_an_error_in_one_line(digits, capsys, monkeypatch):
     def hungry(*arguments):
         raise MemoryError("Unable to allocate 9 PiB")
@@ -325,15 +370,78 @@ def test_ctrl_c_keeps_the_last_complete_epoch(digits, tmp_path, delay):
     assert re.fullmatch(rf"interrupted in epoch \d+; the weights after epoch {checkpoint.epoch} are in .*\n", error)
 
 
-def test_ctrl_c_in_the_first_epoch_leaves_nothing():
-    run = process("--dataset", "sample", "--batch-size", 10, "--dtype", "float64", stdout=subprocess.PIPE)
+def assert_stopped_in_the_first_epoch_without_a_trace(run, number):
     while not run.stdout.readline().startswith("epoch"):
         assert run.poll() is None
-    run.send_signal(signal.SIGINT)
+    run.send_signal(number)
     error = run.communicate(timeout=30)[1]
-    assert run.returncode == 130
+    assert run.returncode == 128 + number
     assert error == "interrupted in epoch 1; no epoch was complete, nothing is kept\n"
     assert os.listdir() == []
+
+
+SLOW = ("--dataset", "sample", "--batch-size", 10, "--dtype", "float64")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_in_the_first_epoch_leaves_nothing(number):
+    assert_stopped_in_the_first_epoch_without_a_trace(process(*SLOW, stdout=subprocess.PIPE), number)
+
+
+def test_a_second_ctrl_c_does_not_disturb_the_cleaning_up():
+    twice = """if True:
+        import pathlib, runpy, signal
+        unlink = pathlib.Path.unlink
+        def interrupted_unlink(*arguments, **options):
+            signal.raise_signal(signal.SIGINT)
+            unlink(*arguments, **options)
+        pathlib.Path.unlink = interrupted_unlink
+        runpy.run_module("fastcnn.train", run_name="__main__")
+    """
+    run = process(*SLOW, interpreter=("-c", twice), stdout=subprocess.PIPE)
+    assert_stopped_in_the_first_epoch_without_a_trace(run, signal.SIGINT)
+
+
+def test_a_later_ctrl_c_is_heard_again(monkeypatch):
+    monkeypatch.setattr("fastcnn.console.SECONDS_TO_CLEAN_UP", 0.2)
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    try:
+        heed_signals()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(0.25)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+def test_a_signal_that_is_ignored_from_the_start_stays_ignored(digits, tmp_path):
+    ignoring = ("sh", "-c", 'trap "" HUP; exec "$@"', "sh", sys.executable, "-m", "fastcnn.train")
+    options = ("--data-dir", digits, "--epochs", 10**6, "--run-dir", tmp_path / "run", "--quiet")
+    run = subprocess.Popen([*ignoring, *map(str, options)], stderr=subprocess.PIPE, text=True)
+    wait_for(tmp_path / "run" / "metrics.jsonl", run)
+    run.send_signal(signal.SIGHUP)
+    epochs = len(metrics_of(tmp_path / "run"))
+    while len(metrics_of(tmp_path / "run")) < epochs + 2:
+        assert run.poll() is None
+    run.send_signal(signal.SIGTERM)
+    run.communicate(timeout=30)
+    assert run.returncode == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize(("name", "value"), [("FASTCNN_ISA", "foo"), ("FASTCNN_NUM_THREADS", "0")])
+def test_a_bad_environment_is_an_error_in_one_line_here_and_an_exception_in_a_library(name, value):
+    environment = os.environ | {name: value}
+    for interpreter in (["-m", "fastcnn.train"], ["-mfastcnn.train"]):
+        run = process("--dry-run", interpreter=interpreter, env=environment)
+        error = run.communicate()[1]
+        assert run.returncode == 2
+        assert re.fullmatch(rf"error: .*{name}.*\n", error)
+    run = process("fastcnn.train", interpreter=["-c", "import fastcnn"], env=environment)
+    assert "fastcnn.errors.ConfigError" in run.communicate()[1] and run.returncode == 1
 
 
 def test_on_a_terminal_a_bar_shows_speed_and_time_left(digits, tmp_path):

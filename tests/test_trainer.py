@@ -50,7 +50,7 @@ def test_an_epoch_is_these_train_steps():
 
     [metrics] = Trainer(model, loss, optimizer, batch_size=10).fit(samples, samples, epochs=1)
 
-    order = np.random.Generator(np.random.Philox(key=[7, 1])).permutation(25)
+    order = np.random.Generator(np.random.Philox(key=[7, 2**32 + 1])).permutation(25)
     costs = []
     for which in (order[:10], order[10:20], order[20:]):  # the last, smaller batch too
         x = fc.data.scale_pixels(samples.images[which], "gorgonia", "float64")
@@ -128,6 +128,24 @@ def test_weights_that_are_no_numbers_end_the_training():
     assert not diary.epochs
 
 
+def test_weights_of_a_layer_that_moved_on_are_looked_at_where_they_are():
+    trainer = tiny_trainer()
+    fc.Sequential(*trainer.model.layers, dtype="float64")
+
+    class Breaks(Callback):
+        def on_batch(self, trainer, metrics):
+            trainer.model.parameters()[0].data[0] = np.inf
+
+    trainer.callbacks.append(Breaks())
+    with pytest.raises(NonFiniteCostError, match="a weight became infinite"):
+        trainer.fit(tiny_samples(25), tiny_samples(5), epochs=1)
+
+
+def test_samples_need_a_label_each():
+    with pytest.raises(fc.DataError, match="expected a label an image, got 5 and 3"):
+        Samples(np.zeros((5, 1, 4, 4), np.uint8), np.zeros(3, np.uint8))
+
+
 def test_samples_of_another_size_or_none_are_refused_before_training():
     trainer = tiny_trainer()
     other = Samples(np.zeros((3, 1, 5, 4), np.uint8), np.zeros(3, np.uint8), "float64")
@@ -159,7 +177,9 @@ def test_the_settings_reach_the_trainer():
     "wrong",
     [
         {"epochs": 0}, {"epochs": -1}, {"epochs": 1.5}, {"batch_size": 0}, {"limit": 0}, {"seed": -1},
-        {"loss": "hinge"}, {"model": "resnet"}, {"optimizer": "adam"},
+        {"loss": "hinge"}, {"model": "resnet"}, {"optimizer": "adam"}, {"loss": ["product"]},
+        {"lr": float("nan")}, {"lr": "0.1"}, {"eps": 0}, {"decay": 1}, {"dtype": "int8"}, {"reduction": "none"},
+        {"reduction": "avg"}, {"scaling": "z"}, {"epochs": None}, {"seed": None}, {"shuffle": "no"},
     ],
     ids=str,
 )  # fmt: skip

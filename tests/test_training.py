@@ -95,3 +95,33 @@ def test_a_loss_without_reduction_is_refused():
     [(x, y)] = batches(1)
     with pytest.raises(fc.ConfigError, match="use another reduction than 'none'"):
         fc.train_step(model, fc.CrossEntropyLoss("none"), optimizer, x, y)
+
+
+def test_the_optimizer_of_another_model_is_refused_and_changes_nothing():
+    model, _ = fresh()
+    other, optimizer = fresh()
+    before = other.arena.data.copy()
+    [(x, y)] = batches(1)
+    with pytest.raises(fc.ConfigError, match="parameters that are not this model's"):
+        fc.train_step(model, fc.CrossEntropyLoss(), optimizer, x, y)
+    np.testing.assert_array_equal(other.arena.data, before)
+
+
+def test_an_optimizer_of_some_parameters_trains_those_alone():
+    model = small_model()
+    before = model.state_dict()
+    last = model.layers[-1]
+    [(x, y)] = batches(1)
+    fc.train_step(model, fc.CrossEntropyLoss(), fc.SGD(last.parameters()), x, y)
+    changed = [name for name, values in model.state_dict().items() if (values != before[name]).any()]
+    assert changed == ["linear2.weight", "linear2.bias"]
+
+
+def test_two_models_may_take_turns_with_one_layer():
+    shared = fc.Linear(3, CLASSES)
+    first, second = fc.Sequential(shared), fc.Sequential(fc.ReLU(), shared)
+    costs = []
+    for model in [first, second] * 10:
+        loss, optimizer = fc.CrossEntropyLoss(), fc.SGD(model.parameters(), 0.5)
+        costs.append(fc.train_step(model, loss, optimizer, np.eye(3, dtype=np.float32), np.arange(3)))
+    assert costs[-1] < costs[0] / 2

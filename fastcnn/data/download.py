@@ -16,9 +16,10 @@ from fastcnn.data.idx import CHUNK, decompressed
 from fastcnn.errors import DataError
 
 Progress = Callable[[str, int, int], None]
-"""Called with a file's name, the bytes received and the bytes to come in all (0 if the mirror does not say).
+"""Called with a file's URL, the bytes received and the bytes to come in all (0 if the mirror does not say).
 
-A file that a second mirror has to send again starts again from 0.
+The first call, with 0 and 0, comes before the mirror is asked. A file that a second mirror has to send again starts
+again from there.
 """
 
 
@@ -58,7 +59,7 @@ def fetch_mnist(
         folder: Created if need be. Files already there, in any spelling, are checked, and kept if right.
         mirrors: Base URLs, tried in turn; if not given those in ``FASTCNN_MNIST_MIRRORS`` (separated by
             spaces), or else three public ones.
-        progress: Called while bytes arrive, see `Progress`.
+        progress: Called before a file is asked for and while it arrives, see `Progress`.
         timeout: Seconds without an answer after which a mirror is given up; so is one slower than 10 kB/s.
 
     Raises:
@@ -109,7 +110,7 @@ def _fetch_from_any(
     for mirror in mirrors:
         try:
             with replacing(path) as file:
-                _receive(f"{mirror.rstrip('/')}/{name}.gz", name, file, content.size, progress, timeout)
+                _receive(f"{mirror.rstrip('/')}/{name}.gz", file, content.size, progress, timeout)
                 _check_content(file, content)
             return mirror
         except (OSError, EOFError, ValueError, zlib.error, HTTPException) as error:
@@ -120,10 +121,12 @@ def _fetch_from_any(
     )
 
 
-def _receive(url: str, name: str, file: BinaryIO, size: int, progress: Progress | None, timeout: float) -> None:
+def _receive(url: str, file: BinaryIO, size: int, progress: Progress | None, timeout: float) -> None:
     """Copy what `url` sends to `file`, as far as it can be a file of `size` bytes after decompression."""
     from urllib.request import urlopen
 
+    if progress:
+        progress(url, 0, 0)
     most = size + CHUNK  # gzip never makes a file much larger
     started = time.monotonic()
     with urlopen(url, timeout=timeout) as response:
@@ -133,7 +136,7 @@ def _receive(url: str, name: str, file: BinaryIO, size: int, progress: Progress 
             file.write(chunk)
             received += len(chunk)
             if progress:
-                progress(name, received, total)
+                progress(url, received, total)
             if max(received, total) > most:
                 raise DataError(f"expected at most {most} bytes, got {max(received, total)} or more")
             if time.monotonic() - started > timeout + received / SLOWEST_BYTES_PER_SECOND:

@@ -53,6 +53,7 @@ def load_dataset(
     dataset: str = "auto",
     data_dir: str | os.PathLike[str] | None = None,
     download_progress: Progress | None = None,
+    download: bool = True,
 ) -> Dataset:
     """Load MNIST, its sample, or the data set in a folder of yours.
 
@@ -62,7 +63,9 @@ def load_dataset(
             this machine, or else the sample. ``auto`` never uses the network.
         data_dir: Folder with the four files of MNIST or of a relative such as Fashion-MNIST, or with a
             subfolder ``mnist`` that has them.
-        download_progress: Called as ``(file name, bytes received, bytes in all or 0)`` during a download.
+        download_progress: Called as ``(URL, bytes received, bytes in all or 0)`` during a download.
+        download: Whether ``"mnist"`` may be downloaded. If not, and it is not on this machine, the sample stands in
+            for it, and `origin` says so.
 
     Returns:
         The data set; its `origin` says in one line which data was taken and why.
@@ -75,12 +78,13 @@ def load_dataset(
     (1000,)
     """
     if dataset not in DATASETS:
-        raise ConfigError(f"load_dataset: expected a dataset of {DATASETS}, got {dataset!r}; use one of them")
+        choices = ", ".join(DATASETS)
+        raise ConfigError(f"load_dataset: dataset must be one of {choices}, got {dataset!r}; choose one of them")
     if dataset == "sample":
         if data_dir is not None:
             raise ConfigError(
-                f"load_dataset: the sample ships with the package, but data_dir is {str(data_dir)!r}; "
-                "leave out data_dir, or choose dataset 'mnist'"
+                f"load_dataset: data_dir {str(data_dir)!r} has no use for the sample, which ships with the package; "
+                "leave it out, or choose another dataset than 'sample'"
             )
         return _read_sample("as asked")
     if data_dir is not None:
@@ -93,7 +97,7 @@ def load_dataset(
     if shared and (folder := _locate(shared)):
         return _read_folder(folder, "FASTCNN_DATA_DIR")
     passed_over = f"FASTCNN_DATA_DIR={shared!r} holds none" if shared else "FASTCNN_DATA_DIR is not set"
-    if dataset == "mnist":
+    if dataset == "mnist" and download:
         try:
             fetch_mnist(cache, progress=download_progress)
         except DataError as error:
@@ -102,10 +106,10 @@ def load_dataset(
             ) from error
     if folder := _locate(cache):
         return _read_folder(folder, "user cache")
-    return _read_sample(
-        f"no MNIST on this machine ({passed_over}, nor is it in {str(cache)!r}); "
-        f"pass --dataset mnist to download the full set ({DOWNLOAD_SIZE})"
-    )
+    missing = f"no MNIST on this machine ({passed_over}, nor is it in {str(cache)!r}); "
+    if dataset == "mnist":
+        return _read_sample(f"{missing}they stand in for the full set, which is yet to be downloaded ({DOWNLOAD_SIZE})")
+    return _read_sample(f"{missing}pass --dataset mnist to download the full set ({DOWNLOAD_SIZE})")
 
 
 def cache_dir() -> Path:
@@ -144,8 +148,8 @@ def _what_is_missing(data_dir: str | os.PathLike[str]) -> str:
         return f"load_dataset: data_dir {str(folder)!r} is not a folder; check the path"
     missing = min(_missing_from(folder), _missing_from(subfolder), key=len)
     return (
-        f"load_dataset: expected the four files of MNIST, plain or .gz, in {str(folder)!r} or in its "
-        f"subfolder 'mnist', got no {', '.join(missing)}; put them there, or leave out data_dir"
+        f"load_dataset: data_dir {str(folder)!r} must hold the four files of MNIST, plain or .gz, itself or in its "
+        f"subfolder 'mnist', got no {', '.join(missing)}; put them there, or name another folder"
     )
 
 

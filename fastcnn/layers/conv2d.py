@@ -5,9 +5,11 @@ import math
 from fastcnn import ops
 from fastcnn.errors import ShapeError
 from fastcnn.init import Initialiser, glorot_normal, zeros
-from fastcnn.layers.arguments import Pair, pair, whole
+from fastcnn.layers.arguments import Pair, choice, pair, whole
 from fastcnn.layers.layer import Backward, Layer, Shape, Training
 from fastcnn.layers.parameter import Array, Parameter
+
+ALGORITHMS = ("auto", "direct", "im2col")
 
 
 class Conv2d(Layer):
@@ -31,7 +33,7 @@ class Conv2d(Layer):
         ``(O,)``.
 
     Raises:
-        ConfigError: for sizes that are no whole numbers or too small.
+        ConfigError: for sizes that are no whole numbers or too small, and an unknown algorithm.
         ShapeError: when the model is built, if the channels differ or the filter is larger than the padded
             input.
 
@@ -40,6 +42,7 @@ class Conv2d(Layer):
     """
 
     prefix = "conv"
+    skips_input_gradient = True
     settings = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation")
 
     def __init__(
@@ -50,6 +53,7 @@ class Conv2d(Layer):
         stride: int | Pair = 1,
         padding: int | Pair = 0,
         dilation: int | Pair = 1,
+        *,
         bias: bool = True,
         algorithm: str = "auto",
         weight_init: Initialiser | None = None,
@@ -62,7 +66,7 @@ class Conv2d(Layer):
         self.stride = pair(stride, f"{self.who}: stride")
         self.padding = pair(padding, f"{self.who}: padding", least=0)
         self.dilation = pair(dilation, f"{self.who}: dilation")
-        self.algorithm = algorithm
+        self.algorithm = choice(algorithm, ALGORITHMS, f"{self.who}: algorithm")
         shape = (self.out_channels, self.in_channels, *self.kernel_size)
         self.weight = Parameter(shape, weight_init or glorot_normal(), "weight")
         self.bias = Parameter((self.out_channels,), zeros, "bias") if bias else None

@@ -1,7 +1,7 @@
 """Dropout with counter-based random numbers."""
 
 from fastcnn import ops
-from fastcnn.errors import ConfigError
+from fastcnn.layers.arguments import real
 from fastcnn.layers.layer import Backward, Layer, Training
 from fastcnn.layers.parameter import Array
 
@@ -11,6 +11,9 @@ class Dropout(Layer):
 
     In evaluation nothing changes. Which entries go depends on (seed, step, layer, entry) alone: the backward
     finds them again without a stored mask, for any number of threads.
+
+    A model tells its layers apart by itself. A layer of your own that holds two dropouts must do so too, and
+    pass ``training.for_layer(i)`` to number i, or both have one mask: see `fastcnn.layers.layer`.
 
     Args:
         p: Probability of a zero, from 0 to 1.
@@ -29,11 +32,9 @@ class Dropout(Layer):
     prefix = "dropout"
     settings = ("p",)
 
-    def __init__(self, p: float = 0.5, name: str | None = None) -> None:
+    def __init__(self, p: float = 0.5, *, name: str | None = None) -> None:
         self.name = name
-        if not 0 <= p <= 1:  # false for NaN
-            raise ConfigError(f"{self.who}: p must be a probability from 0 to 1, got {p}")
-        self.p = float(p)
+        self.p = real(p, f"{self.who}: p", "a probability from 0 to 1", lambda number: 0 <= number <= 1)
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
         step = Training.of(training)

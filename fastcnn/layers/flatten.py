@@ -19,7 +19,7 @@ class Flatten(Layer):
 
     prefix = "flatten"
 
-    def __init__(self, name: str | None = None) -> None:
+    def __init__(self, *, name: str | None = None) -> None:
         self.name = name
 
     def output_shape(self, input_shape: Shape) -> Shape:

@@ -1,21 +1,50 @@
 """What every layer is: a function with a backward, and perhaps parameters.
 
-A layer of your own is a subclass with one method::
+A layer of your own is a subclass with one method:
 
-    class Scale(fc.Layer):
-        def __init__(self, channels):
-            self.factor = fc.Parameter((channels,))
+>>> class Scale(fc.Layer):
+...     def __init__(self, features):
+...         self.factor = fc.Parameter((features,), fc.init.ones)
+...
+...     def forward(self, x, training):
+...         def backward(dy):
+...             self.factor.grad = (dy * x).sum(axis=0)
+...             return dy * self.factor.data
+...
+...         return x * self.factor.data, backward
+>>> model = fc.Sequential(fc.Linear(3, 2), Scale(2))
+>>> [parameter.name for parameter in model.parameters()]
+['linear1.weight', 'linear1.bias', 'scale1.factor']
 
-        def forward(self, x, training):
-            def backward(dy):
-                self.factor.grad = (dy * x).sum(axis=0)
-                return dy * self.factor.data
-            return x * self.factor.data, backward
+It may hold layers, as attributes or in lists. Layer number i gets ``training.for_layer(i)`` (`training` is None
+in evaluation): random layers that get the same `training` draw the same numbers.
+
+>>> class Residual(fc.Layer):
+...     def __init__(self, features):
+...         self.branch = [fc.Linear(features, features), fc.Dropout(0.2)]
+...
+...     def forward(self, x, training):
+...         y, backwards = x, []
+...         for i, layer in enumerate(self.branch):
+...             y, backward = layer.forward(y, training and training.for_layer(i))
+...             backwards.insert(0, backward)
+...
+...         def backward_all(dy):
+...             dx = dy
+...             for backward in backwards:
+...                 dx = backward(dx)
+...             return dy + dx
+...
+...         return x + y, backward_all
+>>> [name for name, _ in Residual(3).named_parameters()]
+['branch.0.weight', 'branch.0.bias']
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
+
+import numpy as np
 
 from fastcnn.layers.parameter import Array, Parameter
 
@@ -35,8 +64,8 @@ class Training:
         step: Number of the step, from 0.
         stream: Which layer; a container gives each child its own by `for_layer`.
         input_gradient: False if nobody will use the gradient of the layer's input, as in the first layer of
-            a model: the layer's backward may then skip that work and return None. A layer that takes no
-            notice is right too.
+            a model: the layer's backward may then skip that work and return None. A model says so only to
+            layers with ``skips_input_gradient``.
     """
 
     seed: int = 0
@@ -70,6 +99,7 @@ class Layer:
     name: str | None = None
     prefix: ClassVar[str] = ""  # of the names that a model gives: conv1, conv2; the class's name if empty
     settings: ClassVar[tuple[str, ...]] = ()  # the attributes that repr shows
+    skips_input_gradient: ClassVar[bool] = False  # whether forward heeds Training.input_gradient
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
         """Compute the output and how to go back.
@@ -97,16 +127,25 @@ class Layer:
 
     def __call__(self, x: Array) -> Array:
         """Check the shape and evaluate."""
+        x = np.asarray(x)
         self.output_shape(x.shape)
         return self.forward(x, None)[0]
 
+    def members(self) -> "Iterator[tuple[str, Layer | Parameter]]":
+        """Names, layers and parameters that are attributes or lie in lists, tuples or dicts that are; each once."""
+        seen: set[Layer | Parameter] = set()
+        for name, member in _members("", vars(self)):
+            if member not in seen:
+                seen.add(member)
+                yield name, member
+
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
-        """Names and parameters, those of layers that are attributes included, in the order of assignment."""
-        for name, value in vars(self).items():
-            if isinstance(value, Parameter):
-                yield prefix + name, value
-            elif isinstance(value, Layer):
-                yield from value.named_parameters(f"{prefix}{name}.")
+        """Names and parameters, those of its layers included, in the order of assignment."""
+        for name, member in self.members():
+            if isinstance(member, Parameter):
+                yield prefix + name, member
+            else:
+                yield from member.named_parameters(f"{prefix}{name}.")
 
     def parameters(self) -> list[Parameter]:
         """All parameters, in forward order."""
@@ -120,3 +159,12 @@ class Layer:
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.settings)
         return f"{type(self).__name__}({settings})"
+
+
+def _members(name: str, value: Any) -> Iterator[tuple[str, Layer | Parameter]]:
+    """What is in a value, however deep, by names such as ``branch.0``."""
+    if isinstance(value, Layer | Parameter):
+        yield name, value
+    elif isinstance(value, dict | list | tuple):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _members(f"{name}.{key}" if name else str(key), item)

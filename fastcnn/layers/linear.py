@@ -31,6 +31,7 @@ class Linear(Layer):
     """
 
     prefix = "linear"
+    skips_input_gradient = True
     settings = ("in_features", "out_features")
 
     def __init__(
@@ -38,6 +39,7 @@ class Linear(Layer):
         in_features: int,
         out_features: int,
         bias: bool = True,
+        *,
         weight_init: Initialiser | None = None,
         name: str | None = None,
     ) -> None:

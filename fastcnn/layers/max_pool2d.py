@@ -36,6 +36,7 @@ class MaxPool2d(Layer):
         kernel_size: int | Pair,
         stride: int | Pair | None = None,
         padding: int | Pair = 0,
+        *,
         name: str | None = None,
     ) -> None:
         self.name = name

@@ -2,15 +2,18 @@
 
 All parameters of a model lie one after another in two flat arrays, one of values and one of gradients: an
 optimizer updates them in one call, a checkpoint is one write. ``Parameter.data`` and ``.grad`` are views
-into the two.
+into the two, made anew each time: a parameter itself knows its arena and its place there only, so a model may
+be copied and pickled.
 
 Nothing is allocated or drawn until somebody looks. Until then a parameter may move into another arena (a
 layer into a model, a model into a larger one) and is drawn with that one's dtype and seed; values that exist
-already move along.
+already move along. Several threads may be the first to look; moving is for one thread alone.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -21,6 +24,8 @@ from fastcnn.init import Initialiser, zeros
 from fastcnn.layers.arguments import whole
 
 Array = NDArray[Any]
+
+_settling = RLock()  # held while parameters get a place or values; one for all, so arenas can be copied
 
 
 class Parameter:
@@ -51,12 +56,12 @@ class Parameter:
         self.name = name
         self.arena: Arena | None = None
         self.start = 0  # where in the arena
-        self.views: tuple[Array, Array] | None = None  # data and grad; None until somebody looks
+        self.luggage: Array | None = None  # values from an earlier arena, until somebody looks into this one
 
     @property
     def data(self) -> Array:
         """The values, an array to read and write in place."""
-        return self._settled()[0]
+        return self._view(0)
 
     @data.setter
     def data(self, values: Any) -> None:
@@ -65,16 +70,26 @@ class Parameter:
     @property
     def grad(self) -> Array:
         """The gradient that the last backward pass wrote; zeros before the first."""
-        return self._settled()[1]
+        return self._view(1)
 
     @grad.setter
     def grad(self, values: Any) -> None:
         self._copy(values, self.grad, "grad")
 
-    def _settled(self) -> tuple[Array, Array]:
-        (self.arena or Arena([self])).allocate()
-        assert self.views is not None
-        return self.views
+    def move(self, arena: "Arena", start: int) -> None:
+        """Take a place in another arena, with the values, if they exist."""
+        if self.arena is not None and self.arena.flat is not None:
+            self.luggage = self.data
+        self.start, self.arena = start, arena
+
+    def _view(self, which: int) -> Array:
+        arena = self.arena or self._arena_of_its_own()
+        flat = (arena.flat or arena.allocate())[which]
+        return flat[self.start : self.start + self.size].reshape(self.shape)
+
+    def _arena_of_its_own(self) -> "Arena":
+        with _settling:
+            return self.arena or Arena([self])
 
     def _copy(self, values: Any, target: Array, which: str) -> None:
         values = np.asarray(values)
@@ -98,15 +113,16 @@ class Arena:
         self.dtype = np.dtype(dtype)
         self.seed = seed
         self.size = 0
-        self._flat: tuple[Array, Array] | None = None
-        for parameter in self.parameters:
-            if parameter.arena is self:
-                raise ConfigError(
-                    f"{parameter.name} is used twice in one model, but a backward pass overwrites gradients; "
-                    "make a second layer"
-                )
-            parameter.arena, parameter.start = self, self.size
-            self.size += parameter.size
+        self.flat: tuple[Array, Array] | None = None  # data and grad; None until somebody looks
+        if (twice := first_repeated(self.parameters)) is not None:
+            raise ConfigError(
+                f"{twice.name} is used twice in one model, but a backward pass overwrites gradients; "
+                "make a second layer"
+            )
+        with _settling:
+            for parameter in self.parameters:
+                parameter.move(self, self.size)
+                self.size += parameter.size
 
     @property
     def data(self) -> Array:
@@ -124,22 +140,28 @@ class Arena:
         Existing values are kept, the others are drawn. A parameter that has moved on into another model
         leaves its place empty.
         """
-        if self._flat is None:
-            self._flat = np.zeros(self.size, self.dtype), np.zeros(self.size, self.dtype)
-            for index, parameter in enumerate(self.parameters):
-                if parameter.arena is self:
-                    self._move_in(index, parameter, *self._flat)
-        return self._flat
+        with _settling:
+            if self.flat is None:
+                data, grad = np.zeros(self.size, self.dtype), np.zeros(self.size, self.dtype)
+                residents = [(i, parameter) for i, parameter in enumerate(self.parameters) if parameter.arena is self]
+                for index, parameter in residents:
+                    values = self._drawn(index) if parameter.luggage is None else parameter.luggage
+                    place = data[parameter.start : parameter.start + parameter.size]
+                    parameter._copy(values, place.reshape(parameter.shape), "data")
+                self.flat = data, grad  # only now, for other threads look without the lock
+                for _, parameter in residents:
+                    parameter.luggage = None
+            return self.flat
 
-    def _move_in(self, index: int, parameter: Parameter, data: Array, grad: Array) -> None:
-        if parameter.views is not None:
-            values = parameter.views[0]
-        else:
-            generator = np.random.Generator(np.random.Philox(key=np.array([self.seed, index], np.uint64)))
-            values = parameter.init(parameter.shape, generator, self.dtype)
-        place = slice(parameter.start, parameter.start + parameter.size)
-        parameter.views = data[place].reshape(parameter.shape), grad[place].reshape(parameter.shape)
-        parameter.data = values
+    def _drawn(self, index: int) -> Array:
+        generator = np.random.Generator(np.random.Philox(key=np.array([self.seed, index], np.uint64)))
+        parameter = self.parameters[index]
+        return parameter.init(parameter.shape, generator, self.dtype)
+
+
+def first_repeated(parameters: Iterable[Parameter]) -> Parameter | None:
+    """The first parameter that comes more than once."""
+    return next((parameter for parameter, times in Counter(parameters).items() if times > 1), None)
 
 
 def flat_runs(parameters: Sequence[Parameter]) -> Iterator[tuple[Array, Array]]:

@@ -17,7 +17,7 @@ class ReLU(Layer):
 
     prefix = "relu"
 
-    def __init__(self, name: str | None = None) -> None:
+    def __init__(self, *, name: str | None = None) -> None:
         self.name = name
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:

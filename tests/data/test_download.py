@@ -102,8 +102,17 @@ def test_a_good_mirror_fills_the_folder_and_reports_progress(server, tmp_path, b
     fetch(server, tmp_path / "new" / "folder", behaviour, progress=lambda *report: reports.append(report))
     assert names_in(tmp_path / "new" / "folder") == ALL_FILES
     for name in download.MNIST_FILES:
-        size = (server.folder / f"{name}.gz").stat().st_size
-        assert (name, size, size if behaviour == "good" else 0) in reports
+        url, size = f"{server.url}{behaviour}/{name}.gz", (server.folder / f"{name}.gz").stat().st_size
+        assert next(report for report in reports if report[0] == url) == (url, 0, 0)
+        assert (url, size, size if behaviour == "good" else 0) in reports
+
+
+def test_a_mirror_is_named_before_it_is_asked(server, tmp_path):
+    asked = []
+    fetch(server, tmp_path / "a", "missing", "good", progress=lambda *report: asked.append((report, len(server.asked))))
+    first, second, *_ = asked
+    assert first == ((f"{server.url}missing/train-images-idx3-ubyte.gz", 0, 0), 0)
+    assert second == ((f"{server.url}good/train-images-idx3-ubyte.gz", 0, 0), 1)
 
 
 def test_a_file_that_a_mirror_sends_unpacked_is_right_too(server, tmp_path):

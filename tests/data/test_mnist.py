@@ -54,6 +54,14 @@ def test_auto_without_mnist_takes_the_sample_and_says_why(no_data, monkeypatch):
     assert "FASTCNN_DATA_DIR='/nowhere' holds none" in load_dataset().origin
 
 
+def test_without_download_the_sample_stands_in_for_mnist(no_data, write_folder):
+    dataset = load_dataset("mnist", download=False)
+    assert dataset.name == "sample" and "yet to be downloaded (11.6 MB)" in dataset.origin
+    assert not no_data.exists()
+    write_folder(no_data / "mnist")
+    assert load_dataset("mnist", download=False).name == "mnist"
+
+
 def test_mnist_that_cannot_be_had_names_all_that_was_tried(no_data, monkeypatch):
     monkeypatch.setenv("FASTCNN_DATA_DIR", "/nowhere")
     with pytest.raises(DataError) as caught:
@@ -100,9 +108,9 @@ def test_files_that_do_not_fit_each_other_are_refused(tmp_path, write_folder, re
 
 
 def test_wrong_arguments_are_named(tmp_path):
-    with pytest.raises(ConfigError, match="got 'cifar'"):
+    with pytest.raises(ConfigError, match="dataset must be one of auto, mnist, sample, got 'cifar'"):
         load_dataset("cifar")
-    with pytest.raises(ConfigError, match="the sample ships with the package"):
+    with pytest.raises(ConfigError, match=r"data_dir .* has no use for the sample"):
         load_dataset("sample", data_dir=tmp_path)
 
 

@@ -26,9 +26,14 @@ def test_no_image_is_there_twice():
     assert len({image.tobytes() for image in images}) == 5000
 
 
-def test_the_digits_are_mixed():
-    labels = load_dataset("sample").train_labels
-    assert all(len(np.unique(batch)) >= 8 for batch in labels.reshape(-1, 100))
+def test_the_digits_are_mixed_from_the_first_to_the_last():
+    sample = load_dataset("sample")
+    for labels in (sample.train_labels, sample.test_labels):
+        for ordered in (labels, labels[::-1]):
+            counts = np.cumsum(ordered[:, np.newaxis] == np.arange(10), axis=0)
+            shares = counts / np.arange(1, len(labels) + 1)[:, np.newaxis]
+            assert shares[399:].min() >= 0.05 and shares[399:].max() <= 0.15
+            assert len(np.unique(ordered[:60])) == 10
 
 
 def test_the_files_have_the_sums_of_the_readme():

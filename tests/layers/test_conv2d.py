@@ -5,6 +5,8 @@ import pytest
 from gradcheck import apart, assert_gradients_match
 
 import fastcnn as fc
+from fastcnn import _core
+from fastcnn.layers.conv2d import ALGORITHMS
 
 
 @pytest.mark.parametrize(
@@ -67,9 +69,20 @@ def test_a_kernel_larger_than_its_input_is_refused_by_name():
         ("stride", {"stride": 1.5}),
         ("padding", {"padding": -1}),
         ("dilation", {"dilation": (1, 0)}),
+        ("algorithm", {"algorithm": "winograd"}),
+        ("algorithm", {"algorithm": False}),
     ],
     ids=str,
 )
 def test_impossible_settings_are_refused_when_the_layer_is_made(what, settings):
     with pytest.raises(fc.ConfigError, match=f"Conv2d: {what} must be"):
         fc.Conv2d(**({"in_channels": 1, "out_channels": 1, "kernel_size": 3} | settings))
+
+
+def test_the_algorithms_are_those_of_the_core():
+    assert set(ALGORITHMS) == set(_core.ALGORITHMS)
+
+
+def test_groups_do_not_pass_for_a_bias():
+    with pytest.raises(TypeError, match="positional"):
+        fc.Conv2d(1, 2, 3, 1, 0, 1, 1, False)

@@ -49,7 +49,7 @@ def test_both_ends_are_allowed(p, kept):
     np.testing.assert_array_equal(backward(np.ones((3, 4))), kept)
 
 
-@pytest.mark.parametrize("p", [-0.1, 1.1, float("nan")])
+@pytest.mark.parametrize("p", [-0.1, 1.1, float("nan"), "0.5", None, 10**400])
 def test_what_is_no_probability_is_refused(p):
     with pytest.raises(fc.ConfigError, match="Dropout: p must be a probability"):
         fc.Dropout(p)

@@ -1,5 +1,8 @@
 """Parameters and arenas: when values are drawn, where they lie, what stays theirs."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -98,7 +101,47 @@ def test_a_product_of_sizes_beyond_memory_is_refused():
         fc.Linear(2**40, 2**40)
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_many_threads_may_be_the_first_to_look(together):
+    def slow(shape, generator, dtype):
+        time.sleep(0.005)
+        return normal(shape, generator, dtype)
+
+    parameters = [fc.Parameter((3,), slow) for _ in range(4)]
+    if together:
+        Arena(parameters)
+    start, seen = threading.Barrier(8), []
+
+    def look():
+        start.wait()
+        for parameter in parameters:
+            parameter.data += 0
+            seen.append((parameter, parameter.data))
+
+    threads = [threading.Thread(target=look) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 8 * 4
+    assert all(np.shares_memory(data, parameter.data) and data.all() for parameter, data in seen)
+
+
+def test_an_initialiser_that_fails_loses_no_values():
+    def broken(shape, generator, dtype):
+        raise RuntimeError
+
+    kept, other = fc.Parameter((2,)), fc.Parameter((2,), broken)
+    kept.data = [1, 2]
+    arena = Arena([kept, other])
+    with pytest.raises(RuntimeError):
+        arena.allocate()
+    Arena([kept])
+    np.testing.assert_array_equal(kept.data, [1, 2])
+
+
 def test_a_parameter_used_twice_is_refused():
     parameter = fc.Parameter((3,))
     with pytest.raises(fc.ConfigError, match="used twice"):
         Arena([parameter, parameter])
+    parameter.data = [1, 2, 3]  # and is none the worse for it

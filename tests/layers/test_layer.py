@@ -1,0 +1,34 @@
+"""What all layers share: arguments that only go by name, bounds of whole numbers, dropouts inside a custom layer."""
+
+import numpy as np
+import pytest
+
+import fastcnn as fc
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments"),
+    [
+        (fc.ReLU, [True]),
+        (fc.Flatten, [1]),
+        (fc.Dropout, [0.5, True]),
+        (fc.Linear, [2, 3, True, "cpu"]),
+        (fc.MaxPool2d, [2, 2, 0, 1]),
+    ],
+)
+def test_what_pytorch_takes_and_fastcnn_has_not_is_refused(make, arguments):
+    make(*arguments[:-1])
+    with pytest.raises(TypeError, match="positional"):
+        make(*arguments)
+
+
+def test_a_number_too_large_hears_of_both_bounds():
+    with pytest.raises(fc.ConfigError, match="must be a whole number from 1 to 9223372036854775807, got 1000"):
+        fc.Linear(10**30, 1)
+
+
+def test_dropouts_inside_a_layer_have_masks_of_their_own_by_number():
+    drops = [fc.Dropout(0.5), fc.Dropout(0.5)]
+    x, step = np.ones((20, 50)), fc.Training(seed=1)
+    one, other = (drop.forward(x, step.for_layer(i))[0] for i, drop in enumerate(drops))
+    assert abs((one == other).mean() - 0.5) < 0.1
