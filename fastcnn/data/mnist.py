@@ -106,7 +106,8 @@ def load_dataset(
             ) from error
     if folder := _locate(cache):
         return _read_folder(folder, "user cache")
-    missing = f"no MNIST on this machine ({passed_over}, nor is it in {str(cache)!r}); "
+    place = str(cache).replace(str(Path.home()), "~", 1)
+    missing = f"no MNIST on this machine ({passed_over}, nor is it in {place}); "
     if dataset == "mnist":
         return _read_sample(f"{missing}they stand in for the full set, which is yet to be downloaded ({DOWNLOAD_SIZE})")
     return _read_sample(f"{missing}pass --dataset mnist to download the full set ({DOWNLOAD_SIZE})")
