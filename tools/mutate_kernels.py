@@ -61,16 +61,16 @@ MUTATIONS = [
         "down % s->stride_width;",
     ),
     Mutation(
-        "direct input gradient: taps of other phases read",
+        "direct input gradient: every tap takes the weights of the first row",
         "conv_direct.inc",
-        "if (down % s->stride_height || right % s->stride_width)",
-        "if (down % s->stride_height)",
+        ".weight = r * s->kernel_width + t,",
+        ".weight = t,",
     ),
     Mutation(
         "direct input gradient: kernel not flipped",
         "conv_direct.inc",
-        "s->padding_width - t * s->dilation_width;\n            if",
-        "t * s->dilation_width;\n            if",
+        "w0 + s->padding_width - t * s->dilation_width;",
+        "w0 + t * s->dilation_width;",
     ),
     Mutation(
         "weight gradient: a group of images forgotten",

@@ -6,66 +6,19 @@ import os
 import pty
 import re
 import shutil
-import signal
 import struct
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
+from runs import FILES, NAMES, metrics_of, process, train, wait_for
 
 import fastcnn as fc
 from fastcnn.checkpoint import load_checkpoint
-from fastcnn.console import heed_signals
 from fastcnn.data import write_idx
-from fastcnn.train import main
 
-FILES = ["config.json", "last.safetensors", "metrics.jsonl"]
 METRICS = ["epoch", "cost", "moving_loss", "train_accuracy", "test_accuracy", "seconds", "images_per_second"]
-NAMES = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    """Run in an empty folder, on a machine without MNIST, and give the threads back."""
-    threads = fc.get_num_threads()
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.delenv("FASTCNN_DATA_DIR", raising=False)
-    monkeypatch.setenv("FASTCNN_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setenv("FASTCNN_MNIST_MIRRORS", "http://127.0.0.1:9/")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")  # of child processes; the machine may be busy
-    yield
-    fc.set_num_threads(threads)
-
-
-@pytest.fixture
-def digits(tmp_path):
-    """A folder with 60 training and 20 test digits."""
-    sample = fc.data.load_dataset("sample")
-    folder = tmp_path / "digits"
-    folder.mkdir()
-    arrays = (
-        sample.train_images[:60, 0], sample.train_labels[:60], sample.test_images[:20, 0], sample.test_labels[:20]
-    )  # fmt: skip
-    for name, array in zip(NAMES, arrays, strict=True):
-        write_idx(folder / name, array)
-    return folder
-
-
-def train(*arguments):
-    return main([str(argument) for argument in arguments])
-
-
-def process(*arguments, interpreter=("-m", "fastcnn.train"), **options):
-    command = [sys.executable, *interpreter, *map(str, arguments)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
-
-
-def metrics_of(folder):
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 def assert_refused(capsys, *arguments, says):
@@ -346,90 +299,6 @@ def test_a_cost_that_is_no_number_ends_the_run_with_exit_code_1(digits, capsys):
     assert error.count("\n") == 1
     assert re.match(r"error: the cost became \S+ in epoch 1, batch \d; .*no epoch was complete", error)
     assert os.listdir() == []
-
-
-def wait_for(path, run):
-    deadline = time.monotonic() + 30
-    while not path.exists():
-        assert run.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-@pytest.mark.parametrize("delay", [0.0, 0.03, 0.1])
-def test_ctrl_c_keeps_the_last_complete_epoch(digits, tmp_path, delay):
-    folder = tmp_path / "run"
-    run = process("--data-dir", digits, "--epochs", 10**6, "--run-dir", folder, stdout=subprocess.DEVNULL)
-    wait_for(folder / "metrics.jsonl", run)
-    time.sleep(delay)
-    run.send_signal(signal.SIGINT)
-    error = run.communicate(timeout=30)[1]
-    assert run.returncode == 130
-    checkpoint = load_checkpoint(folder / "last.safetensors")
-    assert sorted(os.listdir(folder)) == FILES
-    assert len(metrics_of(folder)) == checkpoint.epoch
-    assert re.fullmatch(rf"interrupted in epoch \d+; the weights after epoch {checkpoint.epoch} are in .*\n", error)
-
-
-def assert_stopped_in_the_first_epoch_without_a_trace(run, number):
-    while not run.stdout.readline().startswith("epoch"):
-        assert run.poll() is None
-    run.send_signal(number)
-    error = run.communicate(timeout=30)[1]
-    assert run.returncode == 128 + number
-    assert error == "interrupted in epoch 1; no epoch was complete, nothing is kept\n"
-    assert os.listdir() == []
-
-
-SLOW = ("--dataset", "sample", "--batch-size", 10, "--dtype", "float64")
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_in_the_first_epoch_leaves_nothing(number):
-    assert_stopped_in_the_first_epoch_without_a_trace(process(*SLOW, stdout=subprocess.PIPE), number)
-
-
-def test_a_second_ctrl_c_does_not_disturb_the_cleaning_up():
-    twice = """if True:
-        import pathlib, runpy, signal
-        unlink = pathlib.Path.unlink
-        def interrupted_unlink(*arguments, **options):
-            signal.raise_signal(signal.SIGINT)
-            unlink(*arguments, **options)
-        pathlib.Path.unlink = interrupted_unlink
-        runpy.run_module("fastcnn.train", run_name="__main__")
-    """
-    run = process(*SLOW, interpreter=("-c", twice), stdout=subprocess.PIPE)
-    assert_stopped_in_the_first_epoch_without_a_trace(run, signal.SIGINT)
-
-
-def test_a_later_ctrl_c_is_heard_again(monkeypatch):
-    monkeypatch.setattr("fastcnn.console.SECONDS_TO_CLEAN_UP", 0.2)
-    before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    try:
-        heed_signals()
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
-        time.sleep(0.25)
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGTERM)
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
-
-
-def test_a_signal_that_is_ignored_from_the_start_stays_ignored(digits, tmp_path):
-    ignoring = ("sh", "-c", 'trap "" HUP; exec "$@"', "sh", sys.executable, "-m", "fastcnn.train")
-    options = ("--data-dir", digits, "--epochs", 10**6, "--run-dir", tmp_path / "run", "--quiet")
-    run = subprocess.Popen([*ignoring, *map(str, options)], stderr=subprocess.PIPE, text=True)
-    wait_for(tmp_path / "run" / "metrics.jsonl", run)
-    run.send_signal(signal.SIGHUP)
-    epochs = len(metrics_of(tmp_path / "run"))
-    while len(metrics_of(tmp_path / "run")) < epochs + 2:
-        assert run.poll() is None
-    run.send_signal(signal.SIGTERM)
-    run.communicate(timeout=30)
-    assert run.returncode == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize(("name", "value"), [("FASTCNN_ISA", "foo"), ("FASTCNN_NUM_THREADS", "0")])
