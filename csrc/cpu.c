@@ -29,8 +29,8 @@ static const level levels[FC_ISA_COUNT] = {
 
 static fc_isa current = FC_BASELINE;
 
-/* Asks for exactly the features that setup.py's flags let the compiler use. __builtin_cpu_supports also asks whether the
- * operating system saves the registers. */
+/* Asks for exactly the features that setup.py's flags let the compiler use. __builtin_cpu_supports also asks whether
+ * the operating system saves the registers. */
 static bool cpu_has(fc_isa isa)
 {
 #ifdef FC_WITH_X86_LEVELS
