@@ -86,7 +86,7 @@ class Loss:
 
     def per_sample(self, logits: Array, target: Array) -> tuple[Array, Callable[[Array], Array]]:
         """The losses ``(N,)``, and from their gradient ``(N,)`` to that of the logits."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{self.who}: write per_sample(self, logits, target) -> (losses, backward)")
 
     @property
     def who(self) -> str:

@@ -69,7 +69,7 @@ class Optimizer:
 
     def update(self, data: Array, grad: Array, *state: Array) -> None:
         """Change `data` and the state arrays in place; all are flat and of one length."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{self.who}: write update(self, data, grad, *state)")
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of all that a resumed run needs: ``steps`` and the state arrays."""
