@@ -84,6 +84,23 @@ static inline fc_status fc_max_pool2d_backward(fc_target on, const fc_pool_shape
     return FC_CALL(on, max_pool2d_backward, s, dy, argmax, dx, on.workers);
 }
 
+static inline size_t fc_avg_pool2d_workspace(fc_target on, const fc_pool_shape *s)
+{
+    return FC_CALL(on, avg_pool2d_workspace, s, on.workers);
+}
+
+static inline void fc_avg_pool2d(fc_target on, const fc_pool_shape *s, bool count_padding, const void *x, void *y,
+                                 void *workspace)
+{
+    FC_CALL(on, avg_pool2d, s, count_padding, x, y, workspace, on.workers);
+}
+
+static inline void fc_avg_pool2d_backward(fc_target on, const fc_pool_shape *s, bool count_padding, const void *dy,
+                                          void *dx, void *workspace)
+{
+    FC_CALL(on, avg_pool2d_backward, s, count_padding, dy, dx, workspace, on.workers);
+}
+
 static inline void fc_relu(fc_target on, int64_t count, const void *x, void *y)
 {
     FC_CALL(on, relu, count, x, y, on.workers);
@@ -94,10 +111,52 @@ static inline void fc_relu_backward(fc_target on, int64_t count, const void *dy,
     FC_CALL(on, relu_backward, count, dy, y, dx, on.workers);
 }
 
+static inline void fc_leaky_relu(fc_target on, int64_t count, const void *x, double slope, void *y)
+{
+    FC_CALL(on, leaky_relu, count, x, slope, y, on.workers);
+}
+
+static inline void fc_leaky_relu_backward(fc_target on, int64_t count, const void *dy, const void *x, double slope,
+                                          void *dx)
+{
+    FC_CALL(on, leaky_relu_backward, count, dy, x, slope, dx, on.workers);
+}
+
+static inline void fc_sigmoid(fc_target on, int64_t count, const void *x, void *y)
+{
+    FC_CALL(on, sigmoid, count, x, y, on.workers);
+}
+
+static inline void fc_sigmoid_backward(fc_target on, int64_t count, const void *dy, const void *y, void *dx)
+{
+    FC_CALL(on, sigmoid_backward, count, dy, y, dx, on.workers);
+}
+
+static inline void fc_tanh(fc_target on, int64_t count, const void *x, void *y)
+{
+    FC_CALL(on, tanh, count, x, y, on.workers);
+}
+
+static inline void fc_tanh_backward(fc_target on, int64_t count, const void *dy, const void *y, void *dx)
+{
+    FC_CALL(on, tanh_backward, count, dy, y, dx, on.workers);
+}
+
+static inline void fc_add(fc_target on, int64_t count, const void *a, const void *b, void *sum)
+{
+    FC_CALL(on, add, count, a, b, sum, on.workers);
+}
+
 static inline void fc_dropout(fc_target on, int64_t count, const void *x, double p, uint64_t seed, uint64_t offset,
                               void *y)
 {
     FC_CALL(on, dropout, count, x, p, seed, offset, y, on.workers);
+}
+
+static inline void fc_copy_rows(fc_target on, int64_t rows, int64_t width, const void *from, int64_t from_pitch,
+                                void *to, int64_t to_pitch)
+{
+    FC_CALL(on, copy_rows, rows, width, from, from_pitch, to, to_pitch, on.workers);
 }
 
 static inline void fc_softmax(fc_target on, int64_t rows, int64_t classes, const void *x, void *y)
@@ -134,15 +193,45 @@ static inline void fc_cross_entropy_backward(fc_target on, int64_t rows, int64_t
     FC_CALL(on, cross_entropy_backward, rows, classes, dloss, logits, index, soft, dlogits, on.workers);
 }
 
+static inline void fc_sgd_update(fc_target on, int64_t count, void *data, const void *grad, double lr)
+{
+    FC_CALL(on, sgd_update, count, data, grad, lr, on.workers);
+}
+
+static inline void fc_momentum_update(fc_target on, int64_t count, void *data, const void *grad, void *velocity,
+                                      double lr, double momentum, bool nesterov)
+{
+    FC_CALL(on, momentum_update, count, data, grad, velocity, lr, momentum, nesterov, on.workers);
+}
+
 static inline void fc_rmsprop_update(fc_target on, int64_t count, void *data, const void *grad, void *square_average,
                                      double lr, double decay, double eps)
 {
     FC_CALL(on, rmsprop_update, count, data, grad, square_average, lr, decay, eps, on.workers);
 }
 
-static inline void fc_sgd_update(fc_target on, int64_t count, void *data, const void *grad, double lr)
+static inline void fc_adam_update(fc_target on, int64_t count, void *data, const void *grad, void *first_moment,
+                                  void *second_moment, double lr, double beta1, double beta2, double eps, int64_t step,
+                                  double weight_decay)
 {
-    FC_CALL(on, sgd_update, count, data, grad, lr, on.workers);
+    FC_CALL(on, adam_update, count, data, grad, first_moment, second_moment, lr, beta1, beta2, eps, step,
+            weight_decay, on.workers);
+}
+
+static inline void fc_adjust_gradient(fc_target on, int64_t count, void *grad, const void *data, double scale,
+                                      double limit, double l1, double l2)
+{
+    FC_CALL(on, adjust_gradient, count, grad, data, scale, limit, l1, l2, on.workers);
+}
+
+static inline size_t fc_sum_of_squares_workspace(fc_target on, int64_t count)
+{
+    return FC_CALL(on, sum_of_squares_workspace, count);
+}
+
+static inline double fc_sum_of_squares(fc_target on, int64_t count, const void *x, void *workspace)
+{
+    return FC_CALL(on, sum_of_squares, count, x, workspace, on.workers);
 }
 
 #endif

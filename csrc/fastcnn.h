@@ -58,7 +58,7 @@ typedef struct fc_matmul_shape {
 } fc_matmul_shape;
 
 fc_status fc_conv_shape_check(fc_conv_shape *shape);
-fc_status fc_pool_shape_check(fc_pool_shape *shape);
+fc_status fc_pool_shape_check(fc_pool_shape *shape, bool argmax); /* argmax: a byte has to number the cells */
 
 #define FC_DECLARE_KERNELS(table, real)                                                                              \
     typedef struct table {                                                                                           \
@@ -79,10 +79,25 @@ fc_status fc_pool_shape_check(fc_pool_shape *shape);
         void (*max_pool2d)(const fc_pool_shape *, const real *x, real *y, uint8_t *argmax, int workers);             \
         fc_status (*max_pool2d_backward)(const fc_pool_shape *, const real *dy, const uint8_t *argmax, real *dx,     \
                                          int workers);                                                               \
+        size_t (*avg_pool2d_workspace)(const fc_pool_shape *, int workers);                                          \
+        void (*avg_pool2d)(const fc_pool_shape *, bool count_padding, const real *x, real *y, void *workspace,       \
+                           int workers);                                                                             \
+        void (*avg_pool2d_backward)(const fc_pool_shape *, bool count_padding, const real *dy, real *dx,             \
+                                    void *workspace, int workers);                                                   \
         void (*relu)(int64_t count, const real *x, real *y, int workers);                                            \
         void (*relu_backward)(int64_t count, const real *dy, const real *y, real *dx, int workers);                  \
+        void (*leaky_relu)(int64_t count, const real *x, double slope, real *y, int workers);                        \
+        void (*leaky_relu_backward)(int64_t count, const real *dy, const real *x, double slope, real *dx,            \
+                                    int workers);                                                                    \
+        void (*sigmoid)(int64_t count, const real *x, real *y, int workers);                                         \
+        void (*sigmoid_backward)(int64_t count, const real *dy, const real *y, real *dx, int workers);               \
+        void (*tanh)(int64_t count, const real *x, real *y, int workers);                                            \
+        void (*tanh_backward)(int64_t count, const real *dy, const real *y, real *dx, int workers);                  \
+        void (*add)(int64_t count, const real *a, const real *b, real *sum, int workers);                            \
         void (*dropout)(int64_t count, const real *x, double p, uint64_t seed, uint64_t offset, real *y,             \
                         int workers);                                                                                \
+        void (*copy_rows)(int64_t rows, int64_t width, const real *from, int64_t from_pitch, real *to,               \
+                          int64_t to_pitch, int workers);                                                            \
         void (*softmax)(int64_t rows, int64_t classes, const real *x, real *y, int workers);                         \
         void (*softmax_backward)(int64_t rows, int64_t classes, const real *dy, const real *y, real *dx,             \
                                  int workers);                                                                       \
@@ -93,9 +108,18 @@ fc_status fc_pool_shape_check(fc_pool_shape *shape);
                               const real *soft, real *loss, int workers);                                            \
         void (*cross_entropy_backward)(int64_t rows, int64_t classes, const real *dloss, const real *logits,         \
                                        const int64_t *index, const real *soft, real *dlogits, int workers);          \
+        void (*sgd_update)(int64_t count, real *data, const real *grad, double lr, int workers);                     \
+        void (*momentum_update)(int64_t count, real *data, const real *grad, real *velocity, double lr,              \
+                                double momentum, bool nesterov, int workers);                                        \
         void (*rmsprop_update)(int64_t count, real *data, const real *grad, real *square_average, double lr,         \
                                double decay, double eps, int workers);                                               \
-        void (*sgd_update)(int64_t count, real *data, const real *grad, double lr, int workers);                     \
+        void (*adam_update)(int64_t count, real *data, const real *grad, real *first_moment, real *second_moment,    \
+                            double lr, double beta1, double beta2, double eps, int64_t step, double weight_decay,    \
+                            int workers);                                                                            \
+        void (*adjust_gradient)(int64_t count, real *grad, const real *data, double scale, double limit, double l1,  \
+                                double l2, int workers);                                                             \
+        size_t (*sum_of_squares_workspace)(int64_t count);                                                           \
+        double (*sum_of_squares)(int64_t count, const real *x, void *workspace, int workers);                        \
     } table;
 
 FC_DECLARE_KERNELS(fc_kernels_float32, float)

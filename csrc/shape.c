@@ -75,7 +75,7 @@ fc_status fc_conv_shape_check(fc_conv_shape *s)
     return fits ? FC_OK : FC_OVERFLOW;
 }
 
-fc_status fc_pool_shape_check(fc_pool_shape *s)
+fc_status fc_pool_shape_check(fc_pool_shape *s, bool argmax)
 {
     const int64_t sizes[] = {s->height, s->width, s->kernel_height, s->kernel_width};
     const int64_t steps[] = {s->stride_height, s->stride_width};
@@ -86,7 +86,7 @@ fc_status fc_pool_shape_check(fc_pool_shape *s)
         return status;
     if (s->padding_height > s->kernel_height / 2 || s->padding_width > s->kernel_width / 2)
         return FC_BAD_PADDING;
-    if (s->kernel_height > 255 || s->kernel_width > 255 || s->kernel_height * s->kernel_width > 255)
+    if (argmax && (s->kernel_height > 255 || s->kernel_width > 255 || s->kernel_height * s->kernel_width > 255))
         return FC_WINDOW_TOO_LARGE;
     if ((status = positions(s->height, s->kernel_height, s->stride_height, s->padding_height, &s->out_height)) ||
         (status = positions(s->width, s->kernel_width, s->stride_width, s->padding_width, &s->out_width)))

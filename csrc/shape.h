@@ -21,6 +21,18 @@ static inline bool multiply_checked(int64_t *product, int64_t factor)
     return true;
 }
 
+/* What one task of an operation on flat arrays takes: CHUNK elements, or those that are left. */
+#define CHUNK 16384
+
+typedef struct span {
+    int64_t first, last;
+} span;
+
+static inline span chunk_at(int64_t count, int64_t index)
+{
+    return (span){index * CHUNK, min_size((index + 1) * CHUNK, count)};
+}
+
 /* Scratch memory handed out piece by piece. A driver carves its pieces in one function, which runs twice: from address
  * 0 to learn how many bytes it takes, and from the real memory to get the pointers. fc_*_shape_check leaves room for
  * the factors that drivers multiply sizes by; should a sum overflow all the same it saturates, and the allocation fails

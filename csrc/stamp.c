@@ -16,12 +16,18 @@
 
 #include "multiply.inc"
 
+#include "pool.inc"
+
+#include "avg_pool.inc"
+#include "copy.inc"
 #include "im2col.inc"
 #include "matmul.inc"
+#include "max_pool.inc"
+#include "optimizer.inc"
 #include "padded.inc"
 #include "pointwise.inc"
-#include "pool.inc"
 #include "softmax.inc"
+#include "sums.inc"
 
 #include "conv_direct.inc"
 #include "conv_im2col.inc"
@@ -49,15 +55,31 @@ const kernel_table FC_TABLE = {
     .matmul = matmul,
     .max_pool2d = max_pool2d,
     .max_pool2d_backward = max_pool2d_backward,
+    .avg_pool2d_workspace = avg_pool2d_workspace,
+    .avg_pool2d = avg_pool2d,
+    .avg_pool2d_backward = avg_pool2d_backward,
     .relu = relu,
     .relu_backward = relu_backward,
+    .leaky_relu = leaky_relu,
+    .leaky_relu_backward = leaky_relu_backward,
+    .sigmoid = sigmoid,
+    .sigmoid_backward = sigmoid_backward,
+    .tanh = tanh_forward,
+    .tanh_backward = tanh_backward,
+    .add = add,
     .dropout = dropout,
+    .copy_rows = copy_rows,
     .softmax = softmax,
     .softmax_backward = softmax_backward,
     .log_softmax = log_softmax,
     .log_softmax_backward = log_softmax_backward,
     .cross_entropy = cross_entropy,
     .cross_entropy_backward = cross_entropy_backward,
-    .rmsprop_update = rmsprop_update,
     .sgd_update = sgd_update,
+    .momentum_update = momentum_update,
+    .rmsprop_update = rmsprop_update,
+    .adam_update = adam_update,
+    .adjust_gradient = adjust_gradient,
+    .sum_of_squares_workspace = sum_of_squares_workspace,
+    .sum_of_squares = sum_of_squares,
 };

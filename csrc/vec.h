@@ -14,10 +14,12 @@
 typedef double real;
 typedef int64_t real_bits;
 #define REAL_BYTES 8
+#define MATH(function) function
 #else
 typedef float real;
 typedef int32_t real_bits;
 #define REAL_BYTES 4
+#define MATH(function) function##f /* the one of <math.h> that takes a real */
 #endif
 
 #if defined(__AVX512F__)

@@ -1,194 +1,19 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""The only door between Python and csrc/: memory, threads, instruction-set level, and one call per kernel.
+"""The only door between Python and csrc/: shapes, and one call per kernel. Level, threads and memory are in the files
+that it includes.
 
 `_core` trusts its one caller, `fastcnn.backends.cpu`, to pass C-contiguous, aligned arrays of one dtype and of shapes
 that the shape objects below have accepted. Outputs come from a caching allocator; kernels run without the GIL.
 """
 
-import os
-
-from libc.stdint cimport int64_t, uint8_t, uint64_t, uintptr_t
-from libc.stdlib cimport free
-from libc.string cimport memset
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 cimport numpy as cnp
 
-from fastcnn.errors import ConfigError
-
 cnp.import_array()
 
-cdef extern from "<stdlib.h>" nogil:
-    int posix_memalign(void **memory, size_t alignment, size_t size)
-
-
-# ---- instruction-set level ------------------------------------------------------------------------------------------
-
-def isa_compiled():
-    """Names of the levels this build has, lowest first."""
-    return tuple(fc_isa_name(<fc_isa>i).decode() for i in range(FC_ISA_COUNT) if fc_isa_compiled(<fc_isa>i))
-
-
-def isa_levels():
-    """Names of the levels that this build has and this CPU can run, lowest first."""
-    return tuple(fc_isa_name(<fc_isa>i).decode() for i in range(FC_ISA_COUNT) if fc_isa_usable(<fc_isa>i))
-
-
-def get_isa():
-    """Name of the level in use."""
-    return fc_isa_name(fc_isa_current()).decode()
-
-
-def set_isa(str name):
-    """Use the kernels of this level from now on, in every thread."""
-    for i in range(FC_ISA_COUNT):
-        if fc_isa_usable(<fc_isa>i) and fc_isa_name(<fc_isa>i).decode() == name:
-            fc_isa_select(<fc_isa>i)
-            return
-    raise ConfigError(f"instruction-set level {name!r} is not to be had here; choose one of {', '.join(isa_levels())} "
-                      "(environment variable FASTCNN_ISA)")
-
-
-def compiler():
-    """Name and version of the compiler that built the kernels."""
-    return FC_COMPILER.decode()
-
-
-# ---- threads --------------------------------------------------------------------------------------------------------
-
-MOST_THREADS = 1024
-cdef int _threads = 1
-cdef bint _forked = False
-
-
-def has_openmp():
-    """Whether this build can use more than one thread."""
-    return bool(fc_has_openmp())
-
-
-def get_num_threads():
-    """Number of threads that kernels use."""
-    return _threads
-
-
-def set_num_threads(count):
-    """Let kernels use this many threads; in a build without OpenMP, one. A forked child refuses more than one."""
-    global _threads
-    if not (isinstance(count, int) and 1 <= count <= MOST_THREADS):
-        raise ConfigError(f"the number of threads must be a whole number from 1 to {MOST_THREADS}, got {count!r}")
-    if _forked and count > 1:
-        raise ConfigError("a forked child runs on one thread, because OpenMP's threads do not survive a fork; start "
-                          "processes with multiprocessing's 'spawn' method to use more")
-    _threads = count if fc_has_openmp() else 1
-
-
-def _after_fork_in_child():
-    global _threads, _forked
-    _threads = 1
-    _forked = True
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-# ---- memory ---------------------------------------------------------------------------------------------------------
-
-# Freed blocks wait in lists by size, so that a training step allocates nothing after the first and finds its pages
-# warm. Sizes are rounded up to four classes per power of two. Everything here runs under the GIL.
-cdef dict _free_blocks = {}
-cdef size_t _cached_bytes = 0
-cdef size_t _cache_limit = <size_t>1 << 30
-cdef bint _poison = False
-
-
-cdef size_t _size_class(size_t size) noexcept:
-    cdef size_t step = 64
-    while step * 8 < size:
-        step *= 2
-    return (size + step - 1) // step * step
-
-
-cdef class Block:
-    """A piece of 64-byte aligned memory that returns to the cache when nobody holds it."""
-    cdef void *memory
-    cdef size_t size
-
-    def __cinit__(self, size_t size):
-        global _cached_bytes
-        if size > <size_t>1 << 62:
-            raise MemoryError("a result or its scratch memory would be larger than the address space")
-        self.size = _size_class(size if size else 1)
-        cdef list waiting = _free_blocks.get(self.size)
-        if waiting and not _poison:
-            self.memory = <void *><uintptr_t>waiting.pop()
-            _cached_bytes -= self.size
-        elif posix_memalign(&self.memory, 64, self.size):
-            self.memory = NULL
-            raise MemoryError(f"cannot allocate {self.size} bytes")
-        if _poison:
-            memset(self.memory, 0xff, self.size)
-
-    def __dealloc__(self):
-        global _cached_bytes
-        if self.memory is NULL:
-            return
-        if _poison or self.size > _cache_limit:
-            free(self.memory)
-            return
-        if _cached_bytes + self.size > _cache_limit:
-            release_memory()  # blocks of sizes that are no longer in use must not keep the new ones out
-        _free_blocks.setdefault(self.size, []).append(<uintptr_t>self.memory)
-        _cached_bytes += self.size
-
-
-def release_memory():
-    """Give all cached, unused memory back to the operating system."""
-    global _free_blocks, _cached_bytes
-    lists, _free_blocks, _cached_bytes = _free_blocks, {}, 0  # first: a finaliser may add blocks meanwhile
-    for blocks in lists.values():
-        for address in blocks:
-            free(<void *><uintptr_t>address)
-
-
-def set_poison(bint on):
-    """Fill fresh memory with NaN (0xff bytes) and don't reuse any: for tests, where an unwritten cell must show."""
-    global _poison
-    _poison = on
-
-
-cdef enum:
-    MOST_DIMENSIONS = 64  # NumPy's own limit
-
-
-cdef cnp.ndarray _new(tuple shape, int typenum):
-    cdef cnp.npy_intp dims[MOST_DIMENSIONS]
-    cdef int ndim = len(shape), i
-    cdef int64_t count = 1
-    if ndim > MOST_DIMENSIONS:
-        raise ValueError(f"arrays of more than {MOST_DIMENSIONS} dimensions are not supported, got {ndim}")
-    for i in range(ndim):
-        dims[i] = shape[i]
-        count *= dims[i]
-    cdef Block block = Block(count * (1 if typenum == cnp.NPY_UINT8 else 4 if typenum == cnp.NPY_FLOAT32 else 8))
-    cdef cnp.ndarray array = cnp.PyArray_SimpleNewFromData(ndim, dims, typenum, block.memory)
-    cnp.set_array_base(array, block)
-    return array
-
-
-cdef inline fc_target _target(cnp.ndarray array) noexcept:
-    """What to compute on: the array's element type, and the level and number of threads of this moment."""
-    cdef fc_target on
-    on.isa = fc_isa_current()
-    on.is_double = cnp.PyArray_ITEMSIZE(array) == 8
-    on.workers = _threads
-    return on
-
-
-cdef inline cnp.ndarray _like(cnp.ndarray array):
-    return _new((<object>array).shape, cnp.PyArray_TYPE(array))
-
-
-cdef inline void *_data(cnp.ndarray array) noexcept nogil:
-    return cnp.PyArray_DATA(array)
+include "_core_target.pxi"
+include "_core_memory.pxi"
 
 
 # ---- shapes ---------------------------------------------------------------------------------------------------------
@@ -215,19 +40,19 @@ cdef class ConvShape:
 
 
 cdef class PoolShape:
-    """A pooling's sizes, checked. `problem` is None, or what is wrong with them."""
+    """A pooling's sizes, checked; `argmax`: a byte has to number a window's cells. `problem` is as ConvShape's."""
     cdef fc_pool_shape c
     cdef readonly object problem
     cdef readonly tuple input, output
 
-    def __cinit__(self, tuple input_shape, tuple kernel_size, tuple stride, tuple padding):
+    def __cinit__(self, tuple input_shape, tuple kernel_size, tuple stride, tuple padding, bint argmax):
         cdef object planes = input_shape[0] * input_shape[1]
         self.c.planes = planes
         self.c.height, self.c.width = input_shape[2:]
         self.c.kernel_height, self.c.kernel_width = kernel_size
         self.c.stride_height, self.c.stride_width = stride
         self.c.padding_height, self.c.padding_width = padding
-        self.problem = _PROBLEMS.get(fc_pool_shape_check(&self.c))
+        self.problem = _PROBLEMS.get(fc_pool_shape_check(&self.c, argmax))
         self.input = input_shape
         self.output = (input_shape[0], input_shape[1], self.c.out_height, self.c.out_width)
 
@@ -334,6 +159,24 @@ def max_pool2d_backward(PoolShape shape, cnp.ndarray dy, cnp.ndarray argmax):
     return dx if status == FC_OK else None
 
 
+def avg_pool2d(PoolShape shape, cnp.ndarray x, bint count_padding):
+    cdef cnp.ndarray y = _new(shape.output, cnp.PyArray_TYPE(x))
+    cdef fc_target on = _target(x)
+    cdef Block scratch = Block(fc_avg_pool2d_workspace(on, &shape.c))
+    with nogil:
+        fc_avg_pool2d(on, &shape.c, count_padding, _data(x), _data(y), scratch.memory)
+    return y
+
+
+def avg_pool2d_backward(PoolShape shape, cnp.ndarray dy, bint count_padding):
+    cdef cnp.ndarray dx = _new(shape.input, cnp.PyArray_TYPE(dy))
+    cdef fc_target on = _target(dy)
+    cdef Block scratch = Block(fc_avg_pool2d_workspace(on, &shape.c))
+    with nogil:
+        fc_avg_pool2d_backward(on, &shape.c, count_padding, _data(dy), _data(dx), scratch.memory)
+    return dx
+
+
 def relu(cnp.ndarray x):
     cdef cnp.ndarray y = _like(x)
     cdef fc_target on = _target(x)
@@ -350,12 +193,97 @@ def relu_backward(cnp.ndarray dy, cnp.ndarray y):
     return dx
 
 
+def leaky_relu(cnp.ndarray x, double slope):
+    cdef cnp.ndarray y = _like(x)
+    cdef fc_target on = _target(x)
+    with nogil:
+        fc_leaky_relu(on, cnp.PyArray_SIZE(x), _data(x), slope, _data(y))
+    return y
+
+
+def leaky_relu_backward(cnp.ndarray dy, cnp.ndarray x, double slope):
+    cdef cnp.ndarray dx = _like(dy)
+    cdef fc_target on = _target(dy)
+    with nogil:
+        fc_leaky_relu_backward(on, cnp.PyArray_SIZE(dy), _data(dy), _data(x), slope, _data(dx))
+    return dx
+
+
+def sigmoid(cnp.ndarray x):
+    cdef cnp.ndarray y = _like(x)
+    cdef fc_target on = _target(x)
+    with nogil:
+        fc_sigmoid(on, cnp.PyArray_SIZE(x), _data(x), _data(y))
+    return y
+
+
+def sigmoid_backward(cnp.ndarray dy, cnp.ndarray y):
+    cdef cnp.ndarray dx = _like(dy)
+    cdef fc_target on = _target(dy)
+    with nogil:
+        fc_sigmoid_backward(on, cnp.PyArray_SIZE(dy), _data(dy), _data(y), _data(dx))
+    return dx
+
+
+def tanh(cnp.ndarray x):
+    cdef cnp.ndarray y = _like(x)
+    cdef fc_target on = _target(x)
+    with nogil:
+        fc_tanh(on, cnp.PyArray_SIZE(x), _data(x), _data(y))
+    return y
+
+
+def tanh_backward(cnp.ndarray dy, cnp.ndarray y):
+    cdef cnp.ndarray dx = _like(dy)
+    cdef fc_target on = _target(dy)
+    with nogil:
+        fc_tanh_backward(on, cnp.PyArray_SIZE(dy), _data(dy), _data(y), _data(dx))
+    return dx
+
+
+def add(cnp.ndarray a, cnp.ndarray b):
+    cdef cnp.ndarray total = _like(a)
+    cdef fc_target on = _target(a)
+    with nogil:
+        fc_add(on, cnp.PyArray_SIZE(a), _data(a), _data(b), _data(total))
+    return total
+
+
 def dropout(cnp.ndarray x, double p, uint64_t seed, uint64_t offset):
     cdef cnp.ndarray y = _like(x)
     cdef fc_target on = _target(x)
     with nogil:
         fc_dropout(on, cnp.PyArray_SIZE(x), _data(x), p, seed, offset, _data(y))
     return y
+
+
+def concat(list arrays, tuple shape, int64_t rows):
+    """`shape`: of the result; `rows`: the product of its sizes before the axis along which the arrays are joined."""
+    cdef cnp.ndarray array, joined = _new(shape, cnp.PyArray_TYPE(<cnp.ndarray>arrays[0]))
+    cdef fc_target on = _target(joined)
+    cdef int64_t pitch = cnp.PyArray_SIZE(joined) // rows if rows else 0, start = 0, width
+    for array in arrays:
+        width = cnp.PyArray_SIZE(array) // rows if rows else 0
+        with nogil:
+            fc_copy_rows(on, rows, width, _data(array), width, _element(joined, start), pitch)
+        start += width
+    return joined
+
+
+def concat_backward(cnp.ndarray dy, list shapes, int64_t rows):
+    """Arrays of these shapes; `rows`: the product of dy's sizes before the axis along which it is cut."""
+    cdef cnp.ndarray part
+    cdef fc_target on = _target(dy)
+    cdef int64_t pitch = cnp.PyArray_SIZE(dy) // rows if rows else 0, start = 0, width
+    cdef list parts = []
+    for shape in shapes:
+        part = _new(shape, cnp.PyArray_TYPE(dy))
+        width = cnp.PyArray_SIZE(part) // rows if rows else 0
+        with nogil:
+            fc_copy_rows(on, rows, width, _element(dy, start), pitch, _data(part), width)
+        start += width
+        parts.append(part)
+    return tuple(parts)
 
 
 def softmax(cnp.ndarray x):
@@ -419,6 +347,20 @@ def cross_entropy_backward(cnp.ndarray dloss, cnp.ndarray logits, cnp.ndarray in
     return dlogits
 
 
+def sgd_update(cnp.ndarray data, cnp.ndarray grad, double lr):
+    cdef fc_target on = _target(data)
+    with nogil:
+        fc_sgd_update(on, cnp.PyArray_SIZE(data), _data(data), _data(grad), lr)
+
+
+def momentum_update(cnp.ndarray data, cnp.ndarray grad, cnp.ndarray velocity, double lr, double momentum,
+                    bint nesterov):
+    cdef fc_target on = _target(data)
+    with nogil:
+        fc_momentum_update(on, cnp.PyArray_SIZE(data), _data(data), _data(grad), _data(velocity), lr, momentum,
+                           nesterov)
+
+
 def rmsprop_update(cnp.ndarray data, cnp.ndarray grad, cnp.ndarray square_average, double lr, double decay, double eps):
     cdef fc_target on = _target(data)
     with nogil:
@@ -426,7 +368,24 @@ def rmsprop_update(cnp.ndarray data, cnp.ndarray grad, cnp.ndarray square_averag
                           decay, eps)
 
 
-def sgd_update(cnp.ndarray data, cnp.ndarray grad, double lr):
+def adam_update(cnp.ndarray data, cnp.ndarray grad, cnp.ndarray first_moment, cnp.ndarray second_moment, double lr,
+                double beta1, double beta2, double eps, int64_t step, double weight_decay):
     cdef fc_target on = _target(data)
     with nogil:
-        fc_sgd_update(on, cnp.PyArray_SIZE(data), _data(data), _data(grad), lr)
+        fc_adam_update(on, cnp.PyArray_SIZE(data), _data(data), _data(grad), _data(first_moment),
+                       _data(second_moment), lr, beta1, beta2, eps, step, weight_decay)
+
+
+def adjust_gradient(cnp.ndarray grad, cnp.ndarray data, double scale, double limit, double l1, double l2):
+    cdef fc_target on = _target(grad)
+    with nogil:
+        fc_adjust_gradient(on, cnp.PyArray_SIZE(grad), _data(grad), _data(data), scale, limit, l1, l2)
+
+
+def sum_of_squares(cnp.ndarray x):
+    cdef fc_target on = _target(x)
+    cdef double total
+    cdef Block scratch = Block(fc_sum_of_squares_workspace(on, cnp.PyArray_SIZE(x)))
+    with nogil:
+        total = fc_sum_of_squares(on, cnp.PyArray_SIZE(x), _data(x), scratch.memory)
+    return total

@@ -1,4 +1,4 @@
-"""What the door of the operations turns away, in one clear line, and the empty batch that it lets in."""
+"""What the door of the operations turns away, in one clear line."""
 
 import numpy as np
 import pytest
@@ -24,6 +24,17 @@ POOLED = zeros(2, 3, 2, 3)
 ARGMAX = np.zeros(POOLED.shape, np.uint8)
 LOGITS = zeros(4, 10)
 CLASSES = np.arange(4)
+
+
+def adam(step=1, beta1=0.9, beta2=0.999, **arrays):
+    given = {name: zeros(5) for name in ("data", "grad", "first_moment", "second_moment")} | arrays
+    ops.adam_update(**given, lr=0.1, beta1=beta1, beta2=beta2, eps=1e-8, step=step)
+
+
+def fused_backward(**arrays):
+    given = {"dy": zeros(2, 4, 1, 2), "y": zeros(2, 4, 1, 2), "argmax": np.zeros((2, 4, 1, 2), np.uint8), **arrays}
+    ops.conv2d_relu_max_pool2d_backward(**given, x=X, weight=W)
+
 
 BAD_SHAPES = {
     "kernel taller than the input": lambda: ops.conv2d(X, zeros(4, 3, 6, 3)),
@@ -72,8 +83,30 @@ BAD_SHAPES = {
     "pooled dy of another size": lambda: ops.max_pool2d_backward(POOLED[..., 1:], ARGMAX, X.shape, 2),
     "argmax of another size": lambda: ops.max_pool2d_backward(POOLED, ARGMAX[..., 1:], X.shape, 2),
     "pooled input shape of three numbers": lambda: ops.max_pool2d_backward(POOLED, ARGMAX, X.shape[1:], 2),
+    "average window taller than the input": lambda: ops.avg_pool2d(X, (6, 2)),
+    "average window of no cells": lambda: ops.avg_pool2d(X, 0),
+    "average padding over half the window": lambda: ops.avg_pool2d(X, 3, 1, 2),
+    "average of three axes": lambda: ops.avg_pool2d(X[0], 2),
+    "averaged dy of another size": lambda: ops.avg_pool2d_backward(POOLED[..., 1:], X.shape, 2),
+    "averaged input shape of three numbers": lambda: ops.avg_pool2d_backward(POOLED, X.shape[1:], 2),
     "ReLU gradient of another size": lambda: ops.relu_backward(zeros(3), zeros(4)),
     "ReLU gradient that would broadcast": lambda: ops.relu_backward(zeros(1), zeros(4)),
+    "leaky ReLU gradient of another size": lambda: ops.leaky_relu_backward(zeros(3), zeros(4)),
+    "sigmoid gradient of another size": lambda: ops.sigmoid_backward(zeros(3), zeros(4)),
+    "tanh gradient of another size": lambda: ops.tanh_backward(zeros(3), zeros(4)),
+    "terms of two sizes": lambda: ops.add(zeros(3), zeros(4)),
+    "terms that would broadcast": lambda: ops.add(zeros(4), zeros(1)),
+    "parts that differ behind the axis": lambda: ops.concat([zeros(2, 3, 4), zeros(2, 3, 5)]),
+    "parts that differ before the axis": lambda: ops.concat([zeros(2, 3, 4), zeros(1, 3, 4)]),
+    "parts of two ranks": lambda: ops.concat([zeros(2, 3), zeros(2, 3, 1)]),
+    "an axis past the last": lambda: ops.concat([zeros(2, 3)], 2),
+    "an axis before the first": lambda: ops.concat([zeros(2, 3)], -3),
+    "a word for an axis": lambda: ops.concat([zeros(2, 3)], "channels"),
+    "parts that are no arrays of axes": lambda: ops.concat([zeros()], 0),
+    "sizes that do not add up": lambda: ops.concat_backward(zeros(2, 5), (2, 2)),
+    "sizes of no parts": lambda: ops.concat_backward(zeros(2, 0), ()),
+    "a size below zero": lambda: ops.concat_backward(zeros(2, 5), (6, -1)),
+    "sizes with a fraction": lambda: ops.concat_backward(zeros(2, 5), (2.5, 2.5)),
     "softmax of a vector": lambda: ops.softmax(zeros(10)),
     "softmax of no classes": lambda: ops.softmax(zeros(4, 0)),
     "softmax gradient of another size": lambda: ops.softmax_backward(zeros(4, 9), LOGITS),
@@ -86,6 +119,18 @@ BAD_SHAPES = {
     "RMSprop, gradient of another size": lambda: ops.rmsprop_update(zeros(5), zeros(4), zeros(5), 0.1, 0.9, 0.1),
     "RMSprop, mean square of another size": lambda: ops.rmsprop_update(zeros(5), zeros(5), zeros(4), 0.1, 0.9, 0.1),
     "SGD, gradient of another size": lambda: ops.sgd_update(zeros(5), zeros(1), 0.1),
+    "momentum, velocity of another size": lambda: ops.momentum_update(zeros(5), zeros(5), zeros(4), 0.1, 0.9),
+    "Adam, gradient of another size": lambda: adam(grad=zeros(4)),
+    "Adam, first moment of another size": lambda: adam(first_moment=zeros(4)),
+    "Adam, second moment of another size": lambda: adam(second_moment=zeros(4)),
+    "penalty on weights of another size": lambda: ops.adjust_gradient(zeros(5), zeros(4)),
+    "fused, window larger than the convolution": lambda: ops.conv2d_relu_max_pool2d(X, W, pool_size=4),
+    "fused, bias of another length": lambda: ops.conv2d_relu_max_pool2d(X, W, zeros(3)),
+    "fused, channels that differ": lambda: ops.conv2d_relu_max_pool2d(X, zeros(4, 2, 3, 3)),
+    "fused, dy of another size": lambda: fused_backward(dy=zeros(2, 4, 1, 1)),
+    "fused, y of another size": lambda: fused_backward(y=zeros(2, 4, 1, 1)),
+    "fused, argmax of another size": lambda: fused_backward(argmax=np.zeros((2, 4, 1, 1), np.uint8)),
+    "fused, argmax outside its window": lambda: fused_backward(argmax=np.full((2, 4, 1, 2), 4, np.uint8)),
 }
 
 BEYOND_MEMORY = {
@@ -104,6 +149,8 @@ BEYOND_MEMORY = {
     "image of columns": lambda: ops.col2im(zeros(1, 1, 1), (2**40, 2**40, 3, 3), 3),
     "product": lambda: ops.matmul(huge(2**50, 1), huge(1, 2**50)),
     "pooling gradient": lambda: ops.max_pool2d_backward(POOLED, ARGMAX, (2**40, 2**40, 5, 6), 2),
+    "averaging gradient": lambda: ops.avg_pool2d_backward(POOLED, (2**40, 2**40, 5, 6), 2),
+    "joined arrays": lambda: ops.concat([huge(2**30, 1, 2**28), huge(2**30, 3, 2**28)]),
 }
 
 BAD_DTYPES = {
@@ -121,6 +168,22 @@ BAD_DTYPES = {
     "dy of another type": lambda: ops.conv2d_backward_input(DY.astype(float), W, X.shape),
     "x of another type": lambda: ops.conv2d_backward_weight(DY, X.astype(float), W.shape),
     "factors of two types": lambda: ops.matmul(zeros(3, 3), zeros(3, 3, dtype=float)),
+    "integer averaging": lambda: ops.avg_pool2d(X.astype(int), 2),
+    "integer leaky ReLU": lambda: ops.leaky_relu(np.arange(3)),
+    "integer sigmoid": lambda: ops.sigmoid(np.arange(3)),
+    "integer tanh": lambda: ops.tanh(np.arange(3)),
+    "integer norm": lambda: ops.sum_of_squares(np.arange(3)),
+    "terms of two types": lambda: ops.add(zeros(3), zeros(3, dtype=float)),
+    "parts of two types": lambda: ops.concat([zeros(2, 3), zeros(2, 3, dtype=float)]),
+    "no parts": lambda: ops.concat([]),
+    "one array in place of parts": lambda: ops.concat(zeros(2, 3)),
+    "a number among the parts": lambda: ops.concat([zeros(2, 3), 1.0]),
+    "leaky ReLU gradient of another type": lambda: ops.leaky_relu_backward(zeros(3), zeros(3, dtype=float)),
+    "moment of another type": lambda: adam(second_moment=zeros(5, dtype=float)),
+    "penalty on weights of another type": lambda: ops.adjust_gradient(zeros(5), zeros(5, dtype=float)),
+    "fused, weight of another type": lambda: ops.conv2d_relu_max_pool2d(X, W.astype(float)),
+    "fused, y of another type": lambda: fused_backward(y=zeros(2, 4, 1, 2, dtype=float)),
+    "fused, wide argmax": lambda: fused_backward(argmax=np.zeros((2, 4, 1, 2), int)),
     "wide argmax": lambda: ops.max_pool2d_backward(POOLED, ARGMAX.astype(int), X.shape, 2),
     "ReLU gradient of another type": lambda: ops.relu_backward(zeros(3), zeros(3, dtype=float)),
     "softmax gradient of another type": lambda: ops.softmax_backward(LOGITS.astype(float), LOGITS),
@@ -142,10 +205,10 @@ def padded_argmax(value):
     return ops.max_pool2d_backward(zeros(1, 1, 2, 2), argmax, (1, 1, 4, 4), 3, 2, 1)
 
 
-def update_read_only():
+def read_only():
     data = zeros(5)
     data.flags.writeable = False
-    ops.sgd_update(data, zeros(5), 0.1)
+    return data
 
 
 BAD_VALUES = {
@@ -166,7 +229,20 @@ BAD_VALUES = {
     "negative probability": lambda: ops.dropout(X, -0.1, 0),
     "probability over 1": lambda: ops.dropout(X, 1.1, 0),
     "probability NaN": lambda: ops.dropout(X, float("nan"), 0),
-    "data that cannot be written": update_read_only,
+    "data that cannot be written": lambda: ops.sgd_update(read_only(), zeros(5), 0.1),
+    "a velocity that cannot be written": lambda: ops.momentum_update(zeros(5), zeros(5), read_only(), 0.1, 0.9),
+    "a moment that cannot be written": lambda: adam(first_moment=read_only()),
+    "a gradient that cannot be written": lambda: ops.adjust_gradient(read_only(), zeros(5)),
+    "a limit below zero": lambda: ops.adjust_gradient(zeros(5), zeros(5), limit=-1.0),
+    "a limit that is NaN": lambda: ops.adjust_gradient(zeros(5), zeros(5), limit=float("nan")),
+    "step 0": lambda: adam(step=0),
+    "a step past 2**63": lambda: adam(step=2**63),
+    "half a step": lambda: adam(step=1.5),
+    "beta 1": lambda: adam(beta1=1.0),
+    "negative beta": lambda: adam(beta2=-0.1),
+    "an infinite slope": lambda: ops.leaky_relu(X, float("inf")),
+    "a slope that is NaN": lambda: ops.leaky_relu_backward(X, X, float("nan")),
+    "fused, unknown algorithm": lambda: ops.conv2d_relu_max_pool2d(X, W, algorithm="fast"),
 }
 
 
@@ -223,51 +299,6 @@ def test_a_strided_arena_is_updated_or_refused_but_never_skipped():
     assert_array_equal(data, -np.ones(5))
 
 
-EMPTY_BATCHES = {
-    "conv2d": (lambda: ops.conv2d(X[:0], W, zeros(4), padding=1), (0, 4, 5, 6)),
-    "conv2d by columns": (lambda: ops.conv2d(X[:0], W, algorithm="im2col"), (0, 4, 3, 4)),
-    "conv2d_backward_input": (lambda: ops.conv2d_backward_input(DY[:0], W, (0, 3, 5, 6)), (0, 3, 5, 6)),
-    "im2col": (lambda: ops.im2col(X[:0], 3), (0, 27, 12)),
-    "col2im": (lambda: ops.col2im(zeros(0, 27, 12), (0, 3, 5, 6), 3), (0, 3, 5, 6)),
-    "matmul": (lambda: ops.matmul(zeros(0, 4), zeros(4, 3)), (0, 3)),
-    "max_pool2d": (lambda: ops.max_pool2d(X[:0], 2)[0], (0, 3, 2, 3)),
-    "max_pool2d, argmax": (lambda: ops.max_pool2d(X[:0], 2)[1], (0, 3, 2, 3)),
-    "max_pool2d_backward": (
-        lambda: ops.max_pool2d_backward(POOLED[:0], ARGMAX[:0], (0, 3, 5, 6), 2),
-        (0, 3, 5, 6),
-    ),
-    "relu": (lambda: ops.relu(X[:0]), (0, 3, 5, 6)),
-    "relu_backward": (lambda: ops.relu_backward(X[:0], X[:0]), (0, 3, 5, 6)),
-    "dropout": (lambda: ops.dropout(X[:0], 0.5, 0), (0, 3, 5, 6)),
-    "softmax": (lambda: ops.softmax(LOGITS[:0]), (0, 10)),
-    "log_softmax_backward": (lambda: ops.log_softmax_backward(LOGITS[:0], LOGITS[:0]), (0, 10)),
-    "cross_entropy": (lambda: ops.cross_entropy(LOGITS[:0], CLASSES[:0]), (0,)),
-    "cross_entropy_backward": (
-        lambda: ops.cross_entropy_backward(zeros(0), LOGITS[:0], CLASSES[:0]),
-        (0, 10),
-    ),
-}
-
-
-@pytest.mark.parametrize("call, shape", EMPTY_BATCHES.values(), ids=EMPTY_BATCHES.keys())
-def test_an_empty_batch_gives_an_empty_result(call, shape):
-    assert call().shape == shape
-
-
-@pytest.mark.parametrize("algorithm", ["direct", "im2col", "auto"])
-def test_an_empty_batch_has_a_weight_gradient_of_zero(algorithm):
-    dweight = ops.conv2d_backward_weight(DY[:0], X[:0], W.shape, algorithm=algorithm)
-    assert_array_equal(dweight, np.zeros(W.shape))
-
-
-def test_an_empty_batch_has_a_bias_gradient_of_zero():
-    assert_array_equal(ops.conv2d_backward_bias(DY[:0]), np.zeros(4))
-
-
-def test_a_product_over_no_terms_is_zero():
-    assert_array_equal(ops.matmul(zeros(3, 0), zeros(0, 2)), np.zeros((3, 2)))
-
-
 @pytest.mark.parametrize("dimensions", [33, 64])
 def test_any_number_of_dimensions_that_numpy_has_is_taken(dimensions):
     x = np.full((1,) * dimensions, -1.0)
@@ -315,6 +346,18 @@ def test_an_update_reads_its_gradient_before_it_writes():
 
 
 def test_an_update_of_two_arrays_in_one_place_is_refused():
-    data = np.ones(3)
+    data = zeros(5)
     with pytest.raises(ShapeError, match="overlap"):
-        ops.rmsprop_update(data, np.ones(3), data, 0.1, 0.9, 1e-8)
+        ops.rmsprop_update(data, zeros(5), data, 0.1, 0.9, 1e-8)
+    with pytest.raises(ShapeError, match="overlap"):
+        ops.momentum_update(data, zeros(5), data, 0.1, 0.9)
+    with pytest.raises(ShapeError, match="first_moment and second_moment overlap"):
+        adam(first_moment=data, second_moment=data)
+
+
+def test_an_update_may_keep_its_state_where_the_gradient_was():
+    data, shared, velocity = np.zeros(5), np.arange(5.0), np.arange(5.0)
+    expected = data.copy()
+    ops.momentum_update(expected, shared.copy(), velocity, 1.0, 0.5)
+    ops.momentum_update(data, shared, shared, 1.0, 0.5)
+    assert_array_equal(data, expected)

@@ -103,39 +103,151 @@ MUTATIONS = [
         "return ceil_div(rows, TILE_M); }",
         "return max_size(1, rows / TILE_M); }",
     ),
-    Mutation("max-pool: the last of equal values wins", "pool.inc", "if (value > best ||", "if (value >= best ||"),
-    Mutation("max-pool: NaN loses", "pool.inc", "value > best || (value != value && best == best)", "value > best"),
+    Mutation("max-pool: the last of equal values wins", "max_pool.inc", "if (value > best ||", "if (value >= best ||"),
+    Mutation("max-pool: NaN loses", "max_pool.inc", "value > best || (value != value && best == best)", "value > best"),
     Mutation(
         "max-pool 2x2: two cells numbered alike",
-        "pool.inc",
+        "max_pool.inc",
         "challenge(&best, &winner, c2, 2);",
         "challenge(&best, &winner, c2, 3);",
     ),
     Mutation(
-        "max-pool 2x2: odd last column not cleared",
+        "pooling 2x2: odd last column not cleared",
         "pool.inc",
-        "            rows[s->width - 1] = rows[2 * s->width - 1] = 0;",
-        "            rows[s->width - 1] = 0;",
+        "dx[row * s->width + s->width - 1] = 0;",
+        "dx[row * s->width + s->width - 1] += 0;",
     ),
-    Mutation("max-pool backward: overlapping windows overwritten", "pool.inc", "+ column] += dy[", "+ column] = dy["),
     Mutation(
-        "max-pool backward: argmax outside the window followed", "pool.inc", "return largest < 4;", "return true;"
+        "max-pool backward: overlapping windows overwritten", "max_pool.inc", "+ column] += dy[", "+ column] = dy["
     ),
-    Mutation("relu: NaN becomes 0", "pointwise.inc", "y[i] = x[i] <= 0 ? 0 : x[i];", "y[i] = x[i] > 0 ? x[i] : 0;"),
-    Mutation("relu backward: passes everything", "pointwise.inc", "dx[i] = y[i] <= 0 ? 0 : dy[i];", "dx[i] = dy[i];"),
+    Mutation(
+        "max-pool backward: argmax outside the window followed", "max_pool.inc", "return largest < 4;", "return true;"
+    ),
+    Mutation(
+        "average-pool: padding counts when it should not", "avg_pool.inc", "return count_padding ?", "return true ?"
+    ),
+    Mutation(
+        "average-pool: last row of each window left out",
+        "avg_pool.inc",
+        "row = rows.top + 1; row < rows.bottom;",
+        "row = rows.top + 1; row < rows.bottom - 1;",
+    ),
+    Mutation(
+        "pooling: padding moves no window",
+        "pool.inc",
+        "j * s->stride_width - s->padding_width",
+        "j * s->stride_width",
+    ),
+    Mutation("average-pool 2x2: a cell taken twice", "avg_pool.inc", "(c0 + c2) + (c1 + c3)", "(c0 + c2) + (c1 + c2)"),
+    Mutation(
+        "average-pool backward: overlapping columns overwritten",
+        "avg_pool.inc",
+        "line[column] += share;",
+        "line[column] = share;",
+    ),
+    Mutation(
+        "average-pool backward: overlapping rows overwritten",
+        "avg_pool.inc",
+        "dx[row * s->width + column] += line[column];",
+        "dx[row * s->width + column] = line[column];",
+    ),
+    Mutation(
+        "average-pool 2x2 backward: second row gets nothing",
+        "avg_pool.inc",
+        "store_pairs(cells + s->width, count, share, share);",
+        "store_pairs(cells + s->width, count, 0 * share, 0 * share);",
+    ),
+    Mutation("average-pool: windows as small as max-pool's", "shape.c", "if (argmax && (", "if ((argmax || true) && ("),
+    Mutation(
+        "relu: NaN becomes 0", "pointwise.inc", "EACH(relu, x, _, x <= 0 ? 0 : x)", "EACH(relu, x, _, x > 0 ? x : 0)"
+    ),
+    Mutation("relu backward: passes everything", "pointwise.inc", "dy, y, y <= 0 ? 0 : dy)", "dy, y, dy)"),
+    Mutation("leaky_relu: slope above zero", "pointwise.inc", "x * (x > 0 ? 1 : slope)", "x * (x < 0 ? 1 : slope)"),
+    Mutation(
+        "leaky_relu backward: gradient at 0 is 1",
+        "pointwise.inc",
+        "dy * (x > 0 ? 1 : slope)",
+        "dy * (x >= 0 ? 1 : slope)",
+    ),
+    Mutation("sigmoid: of |x|", "pointwise.inc", "(x >= 0 ? 1 : e) / (1 + e)", "1 / (1 + e)"),
+    Mutation(
+        "sigmoid: exp overflows",
+        "pointwise.inc",
+        "const real e = MATH(exp)(-MATH(fabs)(x));\n    return (x >= 0 ? 1 : e) / (1 + e);",
+        "const real e = MATH(exp)(x);\n    return e / (1 + e);",
+    ),
+    Mutation("sigmoid backward: a factor left out", "pointwise.inc", "dy * (y * (1 - y))", "dy * (1 - y)"),
+    Mutation("tanh: sinh", "pointwise.inc", "MATH(tanh)(x)", "MATH(sinh)(x)"),
+    Mutation("tanh backward: digits cancel", "pointwise.inc", "(1 - y) * (1 + y)", "1 - y * y"),
+    Mutation("add: subtracts", "pointwise.inc", "EACH(add, x, y, x + y)", "EACH(add, x, y, x - y)"),
+    Mutation("concat: parts written over each other's rows", "copy.inc", "row * c->to_pitch", "row * c->width"),
+    Mutation("concat backward: parts read without gaps", "copy.inc", "row * c->from_pitch", "row * c->width"),
+    Mutation("concat: a task begins at the head of a row", "copy.inc", "column = i % c->width;", "column = 0;"),
+    Mutation(
+        "fused backward: gradient of ReLU left out",
+        "../fastcnn/backends/cpu/fused.py",
+        "_core.relu_backward(plain(dy), plain(y))",
+        "plain(dy)",
+    ),
     Mutation(
         "dropout: scaled by 1/p, Gorgonia's bug", "pointwise.inc", "(real)(1 / (1 - c->rate))", "(real)(1 / c->rate)"
     ),
     Mutation(
         "dropout: second key unused", "random.h", "mix32(mix32(low_index ^ k0) + k1)", "mix32(mix32(low_index ^ k0))"
     ),
-    Mutation("rmsprop: eps outside the root", "pointwise.inc", "SQRT(average[i] + eps)", "(SQRT(average[i]) + eps)"),
-    Mutation("sgd: climbs", "pointwise.inc", "data[i] += grad[i] * -lr;", "data[i] += grad[i] * lr;"),
+    Mutation("sgd: climbs", "optimizer.inc", "data[i] += grad[i] * -lr;", "data[i] += grad[i] * lr;"),
+    Mutation(
+        "momentum: velocity never slows", "optimizer.inc", "momentum * velocity[i] + grad[i];", "velocity[i] + grad[i];"
+    ),
+    Mutation(
+        "momentum: Nesterov ignored",
+        "optimizer.inc",
+        "(c->nesterov ? grad[i] + momentum * velocity[i] : velocity[i])",
+        "velocity[i]",
+    ),
+    Mutation(
+        "rmsprop: eps outside the root",
+        "optimizer.inc",
+        "MATH(sqrt)(average[i] + eps)",
+        "(MATH(sqrt)(average[i]) + eps)",
+    ),
+    Mutation(
+        "adam: eps inside the root",
+        "optimizer.inc",
+        "(MATH(sqrt)(second[i]) * root + eps)",
+        "MATH(sqrt)(second[i] * root * root + eps)",
+    ),
+    Mutation("adam: first moment not corrected", "optimizer.inc", "lr / (1 - pow(beta1, (double)step))", "lr"),
+    Mutation("adam: second moment not corrected", "optimizer.inc", "1 / sqrt(1 - pow(beta2, (double)step))", "1"),
+    Mutation(
+        "adam: weight decay without the learning rate", "optimizer.inc", "1 - lr * weight_decay", "1 - weight_decay"
+    ),
+    Mutation("adjust: nothing clipped from below", "optimizer.inc", "(below < -limit ? -limit : below)", "below"),
+    Mutation(
+        "adjust: NaN clipped", "optimizer.inc", "scaled > limit ? limit : scaled", "scaled <= limit ? scaled : limit"
+    ),
+    Mutation("adjust: a weight of 0 has a sign", "optimizer.inc", "data[i] < 0 ? -1 : 0;", "-1;"),
+    Mutation("adjust: penalty of l2 left out", "optimizer.inc", "+ l2 * data[i];", ";"),
     Mutation(
         "channel sum: tail of a plane left out",
-        "pointwise.inc",
+        "sums.inc",
         "sum_lanes(lanes + load_first(plane + i, c->plane - i))",
         "sum_lanes(lanes)",
+    ),
+    Mutation(
+        "sum of squares: tail left out",
+        "sums.inc",
+        "    for (; i < s.last; i++)\n        sum += (double)c->x[i] * (double)c->x[i];\n",
+        "",
+    ),
+    Mutation(
+        "sum of squares: first task alone", "sums.inc", "chunk < ceil_div(count, CHUNK);", "chunk < min_size(count, 1);"
+    ),
+    Mutation(
+        "sum of squares: squared in single precision",
+        "sums.inc",
+        "(double)c->x[i + lane] * (double)c->x[i + lane]",
+        "(double)(c->x[i + lane] * c->x[i + lane])",
     ),
     Mutation(
         "softmax: maximum of the first class only",
@@ -143,18 +255,27 @@ MUTATIONS = [
         "maximum = x[j] > maximum || x[j] != x[j] ? x[j] : maximum;",
         "maximum = x[0];",
     ),
-    Mutation("log_softmax backward: sum left out", "softmax.inc", "dx[j] = dy[j] - EXP(y[j]) * sum;", "dx[j] = dy[j];"),
+    Mutation(
+        "log_softmax backward: sum left out", "softmax.inc", "dx[j] = dy[j] - MATH(exp)(y[j]) * sum;", "dx[j] = dy[j];"
+    ),
     Mutation("cross-entropy backward: targets taken to sum to 1", "softmax.inc", "dx[j] / sum * mass", "dx[j] / sum"),
 ]
 
 
 # Which tests are tried first, to save time; convolution's where nothing is said.
 LIKELIEST = {
+    "../fastcnn/backends/cpu/fused.py": "test_ops_fused.py",
+    "avg_pool.inc": "test_ops_avg_pool.py",
+    "copy.inc": "test_ops_joining.py",
     "matmul.inc": "test_ops_matmul.py",
-    "pointwise.inc": "test_ops_pointwise.py",
+    "max_pool.inc": "test_ops_pool.py",
+    "optimizer.inc": "test_ops_optimizer.py",
+    "pointwise.inc": "test_ops_activations.py",
     "pool.inc": "test_ops_pool.py",
     "random.h": "test_ops_pointwise.py",
+    "shape.c": "test_ops_avg_pool.py",
     "softmax.inc": "test_ops_softmax.py",
+    "sums.inc": "test_ops_optimizer.py",
 }
 
 

@@ -2,7 +2,7 @@
 
 Tests hold each fast backend to these functions. They share no code with any kernel, check no arguments, and
 are meant to be compared with a formula by eye. Whatever comes in is taken as float64 and float64 goes out;
-only the two optimizers write into the arrays they are given. Names and arguments are those of `fastcnn.ops`.
+only the updates at the end write into the arrays they are given. Names and arguments are those of `fastcnn.ops`.
 
 Convolutions go tap by tap: for one cell (r, s) of the filter, the input cells that it meets are a strided
 slice of the padded input, one cell per output position. `algorithm` is accepted and makes no difference.
@@ -160,6 +160,34 @@ def max_pool2d_backward(
     return dx
 
 
+def avg_pool2d(
+    x: ArrayLike, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, count_include_pad: bool = True
+) -> Array:
+    """Each channel convolved with ones, over the number of cells of each window."""
+    x, ones, stride = _float64(x), np.ones((1, 1, *_pair(kernel_size))), kernel_size if stride is None else stride
+    sums = conv2d(x.reshape(-1, 1, *x.shape[2:]), ones, None, stride, padding)
+    means = sums / _window_cells(x.shape[2:], ones, stride, padding, count_include_pad)
+    return _float64(means.reshape(*x.shape[:2], *means.shape[2:]))
+
+
+def avg_pool2d_backward(
+    dy: ArrayLike,
+    input_shape: Sequence[int],
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Pair = 0,
+    count_include_pad: bool = True,
+) -> Array:
+    """Each output gradient, over the number of its window's cells, goes back to all of them."""
+    dy, ones, stride = _float64(dy), np.ones((1, 1, *_pair(kernel_size))), kernel_size if stride is None else stride
+    shares = dy / _window_cells(input_shape[2:], ones, stride, padding, count_include_pad)
+    planes = (dy.shape[0] * dy.shape[1], 1)
+    dx = conv2d_backward_input(
+        shares.reshape(*planes, *dy.shape[2:]), ones, (*planes, *input_shape[2:]), stride, padding
+    )
+    return dx.reshape(tuple(input_shape))
+
+
 def relu(x: ArrayLike) -> Array:
     """Zero in place of what is below zero; NaN passes through."""
     x = _float64(x)
@@ -169,6 +197,97 @@ def relu(x: ArrayLike) -> Array:
 def relu_backward(dy: ArrayLike, y: ArrayLike) -> Array:
     """The gradient where the output is above zero; none at zero."""
     return np.where(_float64(y) <= 0, 0, _float64(dy))
+
+
+def leaky_relu(x: ArrayLike, negative_slope: float = 0.01) -> Array:
+    """What is above zero as it is, the rest times the slope; NaN passes through."""
+    x = _float64(x)
+    return np.where(x > 0, x, negative_slope * x)
+
+
+def leaky_relu_backward(dy: ArrayLike, x: ArrayLike, negative_slope: float = 0.01) -> Array:
+    """The gradient where the input is above zero; elsewhere, zero included, the slope times it."""
+    dy = _float64(dy)
+    return np.where(_float64(x) > 0, dy, negative_slope * dy)
+
+
+def sigmoid(x: ArrayLike) -> Array:
+    """1 / (1 + exp(-x)); where exp overflows, 0."""
+    with np.errstate(over="ignore"):
+        return _float64(1 / (1 + np.exp(-_float64(x))))
+
+
+def sigmoid_backward(dy: ArrayLike, y: ArrayLike) -> Array:
+    """The derivative of the sigmoid, written in its value y, is y * (1 - y)."""
+    y = _float64(y)
+    return _float64(dy) * y * (1 - y)
+
+
+def tanh(x: ArrayLike) -> Array:
+    """NumPy's hyperbolic tangent."""
+    return _float64(np.tanh(_float64(x)))
+
+
+def tanh_backward(dy: ArrayLike, y: ArrayLike) -> Array:
+    """The derivative of the hyperbolic tangent, written in its value y, is 1 - y**2; factored, no digits cancel."""
+    y = _float64(y)
+    return _float64(dy) * (1 - y) * (1 + y)
+
+
+def add(a: ArrayLike, b: ArrayLike) -> Array:
+    """The sum."""
+    return _float64(a) + _float64(b)
+
+
+def concat(arrays: Sequence[ArrayLike], axis: int = 1) -> Array:
+    """NumPy's own."""
+    return np.concatenate([_float64(array) for array in arrays], axis)
+
+
+def concat_backward(dy: ArrayLike, sizes: Sequence[int], axis: int = 1) -> tuple[Array, ...]:
+    """dy cut where one part ends and the next begins."""
+    return tuple(np.split(_float64(dy), np.cumsum(sizes)[:-1], axis))
+
+
+def conv2d_relu_max_pool2d(
+    x: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike | None = None,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    pool_size: Pair = 2,
+    algorithm: str = "auto",
+) -> tuple[Array, NDArray[np.uint8]]:
+    """The three operations, one after the other."""
+    return max_pool2d(relu(conv2d(x, weight, bias, stride, padding, dilation)), pool_size)
+
+
+def conv2d_relu_max_pool2d_backward(
+    dy: ArrayLike,
+    y: ArrayLike,
+    argmax: ArrayLike,
+    x: ArrayLike,
+    weight: ArrayLike,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    pool_size: Pair = 2,
+    algorithm: str = "auto",
+    input_gradient: bool = True,
+) -> tuple[Array | None, Array, Array]:
+    """The three backwards in the opposite order.
+
+    Of ReLU's output only the cells that won a window are known, and no other cell has a gradient to let through.
+    """
+    x, weight = _float64(x), _float64(weight)
+    padded_size = _pad(x, padding).shape[2:]
+    convolved = (len(x), len(weight), *_output_size(padded_size, weight.shape[2:], stride, dilation))
+    winners = max_pool2d_backward(y, argmax, convolved, pool_size)
+    gradient = relu_backward(max_pool2d_backward(dy, argmax, convolved, pool_size), winners)
+    dx = conv2d_backward_input(gradient, weight, x.shape, stride, padding, dilation) if input_gradient else None
+    dweight = conv2d_backward_weight(gradient, x, weight.shape, stride, padding, dilation)
+    return dx, dweight, conv2d_backward_bias(gradient)
 
 
 def dropout(x: ArrayLike, p: float, seed: int, offset: int = 0) -> Array:
@@ -234,6 +353,25 @@ def cross_entropy_backward(dy: ArrayLike, logits: ArrayLike, target: ArrayLike) 
     return _float64(_float64(dy)[:, None] * (probability * soft.sum(axis=-1, keepdims=True) - soft))
 
 
+def sgd_update(data: NDArray[Any], grad: NDArray[Any], lr: float) -> None:
+    """In place: a step of lr * grad."""
+    data[...] = _float64(data) - lr * _float64(grad)
+
+
+def momentum_update(
+    data: NDArray[Any],
+    grad: NDArray[Any],
+    velocity: NDArray[Any],
+    lr: float,
+    momentum: float,
+    nesterov: bool = False,
+) -> None:
+    """In place: the velocity moves, then a step of lr * velocity; Nesterov's looks one step of the velocity ahead."""
+    velocity[...] = momentum * _float64(velocity) + _float64(grad)
+    ahead = _float64(grad) + momentum * _float64(velocity) if nesterov else _float64(velocity)
+    data[...] = _float64(data) - lr * ahead
+
+
 def rmsprop_update(
     data: NDArray[Any], grad: NDArray[Any], square_average: NDArray[Any], lr: float, decay: float, eps: float
 ) -> None:
@@ -242,9 +380,42 @@ def rmsprop_update(
     data[...] = _float64(data) - lr * _float64(grad) / np.sqrt(_float64(square_average) + eps)
 
 
-def sgd_update(data: NDArray[Any], grad: NDArray[Any], lr: float) -> None:
-    """In place: a step of lr * grad."""
-    data[...] = _float64(data) - lr * _float64(grad)
+def adam_update(
+    data: NDArray[Any],
+    grad: NDArray[Any],
+    first_moment: NDArray[Any],
+    second_moment: NDArray[Any],
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    step: int,
+    weight_decay: float = 0.0,
+) -> None:
+    """In place: the weights shrink, both moments move, then a step by the moments, as if not begun at zero."""
+    grad = _float64(grad)
+    first_moment[...] = beta1 * _float64(first_moment) + (1 - beta1) * grad
+    second_moment[...] = beta2 * _float64(second_moment) + (1 - beta2) * grad**2
+    first, second = _float64(first_moment) / (1 - beta1**step), _float64(second_moment) / (1 - beta2**step)
+    data[...] = _float64(data) * (1 - lr * weight_decay) - lr * first / (np.sqrt(second) + eps)
+
+
+def adjust_gradient(
+    grad: NDArray[Any],
+    data: NDArray[Any],
+    scale: float = 1.0,
+    limit: float = np.inf,
+    l1: float = 0.0,
+    l2: float = 0.0,
+) -> None:
+    """In place: the gradient is scaled and clipped, then the penalties' gradients are added."""
+    data = _float64(data)
+    grad[...] = np.clip(_float64(grad) * scale, -limit, limit) + l1 * np.sign(data) + l2 * data
+
+
+def sum_of_squares(x: ArrayLike) -> float:
+    """The sum of the squares."""
+    return float(np.sum(_float64(x) ** 2))
 
 
 def _float64(array: ArrayLike) -> Array:
@@ -274,6 +445,13 @@ def _output_size(padded_size: Sequence[int], kernel: Sequence[int], stride: Pair
         for size, k, step, d in zip(padded_size, kernel, _pair(stride), _pair(dilation), strict=True)
     )
     return height, width
+
+
+def _window_cells(size: Sequence[int], ones: Array, stride: Pair, padding: Pair, count_padding: bool) -> Array:
+    """How many cells each window, of the size of `ones`, has; those of the padding count, or don't."""
+    rows, columns = _pair(padding)
+    counts = np.pad(np.ones(size), ((rows, rows), (columns, columns)), constant_values=float(count_padding))
+    return conv2d(counts[None, None], ones, None, stride)
 
 
 def _taps(

@@ -98,9 +98,14 @@ def _conv_shape(
 
 
 def pool_shape(
-    input_shape: tuple[int, ...], kernel_size: Size, stride: Size | None, padding: Size, who: object = "max_pool2d"
+    input_shape: tuple[int, ...],
+    kernel_size: Size,
+    stride: Size | None,
+    padding: Size,
+    who: object = "max_pool2d",
+    argmax: bool = True,
 ) -> _core.PoolShape:
-    """The checked sizes of a pooling; `stride` None means `kernel_size`.
+    """The checked sizes of a pooling; `stride` None means `kernel_size`; `argmax`: whether a byte numbers the cells.
 
     Raises:
         ShapeError: naming the size that is wrong.
@@ -108,15 +113,17 @@ def pool_shape(
     input_shape = dims(input_shape, 4, "input", "(N, C, H, W)", who)
     kernel = pair(kernel_size, "kernel_size", who)
     stride = kernel if stride is None else pair(stride, "stride", who)
-    return _pool_shape(input_shape, kernel, stride, pair(padding, "padding", who), str(who))
+    return _pool_shape(input_shape, kernel, stride, pair(padding, "padding", who), str(who), bool(argmax))
 
 
 @lru_cache(maxsize=4096)
-def _pool_shape(input_shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair, who: str) -> _core.PoolShape:
+def _pool_shape(
+    input_shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair, who: str, argmax: bool
+) -> _core.PoolShape:
     if min(input_shape[0], input_shape[1] - 1) < 0:
         raise ShapeError(f"{who}: sizes must be at least 1, got input {input_shape}")
     try:
-        shape = _core.PoolShape(input_shape, kernel, stride, padding)
+        shape = _core.PoolShape(input_shape, kernel, stride, padding, argmax)
     except OverflowError:
         raise ShapeError(f"{who}: a size of input {input_shape} does not fit 63 bits") from None
     if shape.problem == "size":

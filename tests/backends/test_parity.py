@@ -11,7 +11,7 @@ SHAPE_FUNCTIONS = {"conv2d_algorithm", "conv_output_shape", "pool_output_shape"}
 OPERATIONS = [
     name
     for name, function in inspect.getmembers(ops, inspect.isfunction)
-    if not name.startswith("_") and function.__module__ == ops.__name__ and name not in SHAPE_FUNCTIONS
+    if not name.startswith("_") and function.__module__.startswith(ops.__name__) and name not in SHAPE_FUNCTIONS
 ]
 
 

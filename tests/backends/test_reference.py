@@ -71,6 +71,28 @@ def test_max_pool2d_backward_sends_each_gradient_to_a_cell_of_the_largest_value(
     assert np.sum(x * reference.max_pool2d_backward(dy, argmax, x.shape, *case.window)) == np.sum(y * dy)
 
 
+@given(case=pool_cases())
+def test_avg_pool2d_is_the_mean_of_each_window(case):
+    x, _ = case.arrays(reals, float)
+    (height, width), stride, (top, left) = case.window
+    zeros, ones = (np.pad(a, ((0, 0), (0, 0), (top, top), (left, left))) for a in (x, np.ones_like(x)))
+    y, inside_only = (reference.avg_pool2d(x, *case.window, count) for count in (True, False))
+    for i, j in np.ndindex(*y.shape[2:]):
+        window = np.s_[:, :, i * stride[0] : i * stride[0] + height, j * stride[1] : j * stride[1] + width]
+        assert_allclose(y[:, :, i, j], zeros[window].mean(axis=(2, 3)), atol=1e-14)
+        mean = np.average(zeros[window], axis=(2, 3), weights=ones[window])
+        assert_allclose(inside_only[:, :, i, j], mean, atol=1e-14)
+
+
+@pytest.mark.parametrize("count_padding", [True, False])
+@given(case=pool_cases())
+def test_avg_pool2d_backward_is_the_adjoint(count_padding, case):
+    x, dy = case.arrays(reals, float)
+    dx = reference.avg_pool2d_backward(dy, x.shape, *case.window, count_padding)
+    y = reference.avg_pool2d(x, *case.window, count_padding)
+    assert_allclose(np.sum(y * dy), np.sum(x * dx), atol=1e-10)
+
+
 def numeric_gradient(function, x, dy, step=1e-6):
     """Central differences of sum(function(x) * dy)."""
     gradient = np.zeros(x.shape)
@@ -88,6 +110,42 @@ GRADIENT = reals(np.random.default_rng(1), (3, 5), float)
 def test_relu_backward_is_the_derivative():
     dx = reference.relu_backward(GRADIENT, reference.relu(ROWS))
     assert_allclose(dx, numeric_gradient(reference.relu, ROWS, GRADIENT), atol=1e-8)
+
+
+def test_leaky_relu_backward_is_the_derivative():
+    dx = reference.leaky_relu_backward(GRADIENT, ROWS, 0.3)
+    assert_allclose(dx, numeric_gradient(lambda x: reference.leaky_relu(x, 0.3), ROWS, GRADIENT), atol=1e-8)
+
+
+def test_sigmoid_is_the_formula():
+    assert_allclose(reference.sigmoid(ROWS), 1 / (1 + np.exp(-ROWS)))
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
+def test_backwards_written_in_the_output_are_the_derivative(name):
+    forward, backward = getattr(reference, name), getattr(reference, f"{name}_backward")
+    assert_allclose(backward(GRADIENT, forward(ROWS)), numeric_gradient(forward, ROWS, GRADIENT), atol=1e-8)
+
+
+def test_concat_backward_undoes_concat():
+    parts = [ROWS[:, :1], ROWS[:, 1:1], ROWS[:, 1:]]
+    for part, back in zip(parts, reference.concat_backward(reference.concat(parts), [1, 0, 4]), strict=True):
+        assert_array_equal(part, back)
+
+
+def test_the_fused_backward_is_the_derivative():
+    rng = np.random.default_rng(0)
+    x, weight, bias, dy = (reals(rng, shape, float) for shape in [(2, 2, 6, 7), (3, 2, 3, 2), (3,), (2, 3, 2, 2)])
+    geometry = ((1, 2), (0, 1), 1, (2, 2))
+    y, argmax = reference.conv2d_relu_max_pool2d(x, weight, bias, *geometry)
+    got = reference.conv2d_relu_max_pool2d_backward(dy, y, argmax, x, weight, *geometry)
+
+    def pooled(*arrays):
+        return reference.conv2d_relu_max_pool2d(*arrays, *geometry)[0]
+
+    assert_allclose(got[0], numeric_gradient(lambda a: pooled(a, weight, bias), x, dy), atol=1e-8)
+    assert_allclose(got[1], numeric_gradient(lambda a: pooled(x, a, bias), weight, dy), atol=1e-8)
+    assert_allclose(got[2], numeric_gradient(lambda a: pooled(x, weight, a), bias, dy), atol=1e-8)
 
 
 def test_softmax_backward_is_the_derivative():

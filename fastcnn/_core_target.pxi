@@ -1,0 +1,81 @@
+"""What kernels run on, the instruction-set level and the number of threads: a part of _core.pyx, which includes it."""
+
+import os
+
+from fastcnn.errors import ConfigError
+
+
+def isa_compiled():
+    """Names of the levels this build has, lowest first."""
+    return tuple(fc_isa_name(<fc_isa>i).decode() for i in range(FC_ISA_COUNT) if fc_isa_compiled(<fc_isa>i))
+
+
+def isa_levels():
+    """Names of the levels that this build has and this CPU can run, lowest first."""
+    return tuple(fc_isa_name(<fc_isa>i).decode() for i in range(FC_ISA_COUNT) if fc_isa_usable(<fc_isa>i))
+
+
+def get_isa():
+    """Name of the level in use."""
+    return fc_isa_name(fc_isa_current()).decode()
+
+
+def set_isa(str name):
+    """Use the kernels of this level from now on, in every thread."""
+    for i in range(FC_ISA_COUNT):
+        if fc_isa_usable(<fc_isa>i) and fc_isa_name(<fc_isa>i).decode() == name:
+            fc_isa_select(<fc_isa>i)
+            return
+    raise ConfigError(f"instruction-set level {name!r} is not to be had here; choose one of {', '.join(isa_levels())} "
+                      "(environment variable FASTCNN_ISA)")
+
+
+def compiler():
+    """Name and version of the compiler that built the kernels."""
+    return FC_COMPILER.decode()
+
+
+# ---- threads --------------------------------------------------------------------------------------------------------
+
+MOST_THREADS = 1024
+cdef int _threads = 1
+cdef bint _forked = False
+
+
+def has_openmp():
+    """Whether this build can use more than one thread."""
+    return bool(fc_has_openmp())
+
+
+def get_num_threads():
+    """Number of threads that kernels use."""
+    return _threads
+
+
+def set_num_threads(count):
+    """Let kernels use this many threads; in a build without OpenMP, one. A forked child refuses more than one."""
+    global _threads
+    if not (isinstance(count, int) and 1 <= count <= MOST_THREADS):
+        raise ConfigError(f"the number of threads must be a whole number from 1 to {MOST_THREADS}, got {count!r}")
+    if _forked and count > 1:
+        raise ConfigError("a forked child runs on one thread, because OpenMP's threads do not survive a fork; start "
+                          "processes with multiprocessing's 'spawn' method to use more")
+    _threads = count if fc_has_openmp() else 1
+
+
+def _after_fork_in_child():
+    global _threads, _forked
+    _threads = 1
+    _forked = True
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+cdef inline fc_target _target(cnp.ndarray array) noexcept:
+    """What to compute on: the array's element type, and the level and number of threads of this moment."""
+    cdef fc_target on
+    on.isa = fc_isa_current()
+    on.is_double = cnp.PyArray_ITEMSIZE(array) == 8
+    on.workers = _threads
+    return on

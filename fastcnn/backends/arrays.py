@@ -1,0 +1,40 @@
+"""Arrays and their errors: what a backend asks of its arguments before it computes."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fastcnn.errors import DTypeError, ShapeError
+
+Array = np.ndarray[Any, Any]
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def checked(who: str, name: str, array: Array, dtype: np.dtype[Any] | None = None) -> Array:
+    """`array`, if it is one of `dtype`, or of float32 or float64 where none is given."""
+    if not isinstance(array, np.ndarray):
+        raise DTypeError(f"{who}: {name} must be a NumPy array, got {type(array).__name__}")
+    if array.dtype not in FLOATS:
+        raise DTypeError(f"{who}: {name} must be float32 or float64, got {array.dtype}; convert it with .astype")
+    if dtype is not None and array.dtype != dtype:
+        raise DTypeError(f"{who}: {name} is {array.dtype} but its partner is {dtype}; convert one of them with .astype")
+    return array
+
+
+def plain(array: Array) -> Array:
+    """`array` as the kernels take it, C-contiguous and aligned: itself, or a copy. Shapes are checked before."""
+    flags = array.flags  # np.require would do, ten times slower
+    return array if flags.c_contiguous and flags.aligned else np.array(array, order="C", copy=True, subok=False)
+
+
+def same_shape(who: str, name: str, array: Array, expected: tuple[int, ...], partner: str) -> None:
+    """A ShapeError unless `array` has the shape that its `partner`, in words, asks for."""
+    if array.shape != expected:
+        raise ShapeError(f"{who}: expected {name} {expected} to match {partner}, got {array.shape}")
+
+
+def addressable(who: str, shape: tuple[int, ...]) -> None:
+    """A ShapeError if no memory could hold an array of `shape`."""
+    if math.prod(shape) >= 1 << 60:
+        raise ShapeError(f"{who}: the result {shape} has more elements than can be addressed")

@@ -1,0 +1,60 @@
+"""Convolution, ReLU and max-pooling in one call, and their backward."""
+
+from fastcnn import _core
+from fastcnn.backends.arrays import Array, checked, plain, same_shape
+from fastcnn.backends.cpu.convolution import algorithm_number, bias_of
+from fastcnn.backends.cpu.pooling import BAD_ARGMAX, argmax_of
+from fastcnn.backends.shapes import Size, conv_shape, pool_shape
+from fastcnn.errors import ShapeError
+
+
+def conv2d_relu_max_pool2d(
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    stride: Size = 1,
+    padding: Size = 0,
+    dilation: Size = 1,
+    pool_size: Size = 2,
+    algorithm: str = "auto",
+) -> tuple[Array, Array]:
+    who = "conv2d_relu_max_pool2d"
+    x = checked(who, "x", x)
+    weight = checked(who, "weight", weight, x.dtype)
+    shape = conv_shape(x.shape, weight.shape, stride, padding, dilation, who)
+    pooling = pool_shape(shape.output, pool_size, None, 0, who)
+    number = algorithm_number(who, algorithm)
+    convolved = _core.conv2d(shape, number, plain(x), plain(weight), bias_of(who, bias, weight))
+    return _core.max_pool2d(pooling, _core.relu(convolved))
+
+
+def conv2d_relu_max_pool2d_backward(
+    dy: Array,
+    y: Array,
+    argmax: Array,
+    x: Array,
+    weight: Array,
+    stride: Size = 1,
+    padding: Size = 0,
+    dilation: Size = 1,
+    pool_size: Size = 2,
+    algorithm: str = "auto",
+    input_gradient: bool = True,
+) -> tuple[Array | None, Array, Array]:
+    who = "conv2d_relu_max_pool2d_backward"
+    x = checked(who, "x", x)
+    weight = checked(who, "weight", weight, x.dtype)
+    dy, y = checked(who, "dy", dy, x.dtype), checked(who, "y", y, x.dtype)
+    shape = conv_shape(x.shape, weight.shape, stride, padding, dilation, who)
+    pooling = pool_shape(shape.output, pool_size, None, 0, who)
+    same_shape(who, "dy", dy, pooling.output, f"input {x.shape}")
+    same_shape(who, "y", y, pooling.output, f"input {x.shape}")
+    argmax, number = argmax_of(who, argmax, pooling), algorithm_number(who, algorithm)
+    # The cell that won a window is y there, so the gradient at 0 can be dropped before it is spread out.
+    gradient = _core.max_pool2d_backward(pooling, _core.relu_backward(plain(dy), plain(y)), argmax)
+    if gradient is None:
+        raise ShapeError(f"{who}: {BAD_ARGMAX}")
+    dx = _core.conv2d_backward_input(shape, number, gradient, plain(weight)) if input_gradient else None
+    dweight = _core.conv2d_backward_weight(shape, number, gradient, plain(x))
+    batch, channels, height, width = shape.output
+    return dx, dweight, _core.channel_sum(batch, channels, height * width, gradient)

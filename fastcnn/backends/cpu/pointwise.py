@@ -1,0 +1,127 @@
+"""Activations, dropout, the sum of two arrays; and joining arrays: whatever takes arrays of any shape."""
+
+import math
+from collections.abc import Sequence
+from operator import index
+
+from fastcnn import _core
+from fastcnn.backends.arrays import Array, addressable, checked, plain, same_shape
+from fastcnn.errors import ConfigError, DTypeError, ShapeError
+
+
+def _two(who: str, name: str, array: Array, partner_name: str, partner: Array) -> tuple[Array, Array]:
+    """Both arrays as the kernels take them, if they are of one dtype and shape."""
+    array = checked(who, name, array)
+    partner = checked(who, partner_name, partner, array.dtype)
+    same_shape(who, name, array, partner.shape, f"{partner_name} {partner.shape}")
+    return plain(array), plain(partner)
+
+
+def relu(x: Array) -> Array:
+    return _core.relu(plain(checked("relu", "x", x)))
+
+
+def relu_backward(dy: Array, y: Array) -> Array:
+    return _core.relu_backward(*_two("relu_backward", "dy", dy, "y", y))
+
+
+def _slope(who: str, value: float) -> float:
+    if not math.isfinite(value):
+        raise ConfigError(f"{who}: negative_slope must be a finite number, got {value}")
+    return value
+
+
+def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
+    return _core.leaky_relu(plain(checked("leaky_relu", "x", x)), _slope("leaky_relu", negative_slope))
+
+
+def leaky_relu_backward(dy: Array, x: Array, negative_slope: float = 0.01) -> Array:
+    who = "leaky_relu_backward"
+    return _core.leaky_relu_backward(*_two(who, "dy", dy, "x", x), _slope(who, negative_slope))
+
+
+def sigmoid(x: Array) -> Array:
+    return _core.sigmoid(plain(checked("sigmoid", "x", x)))
+
+
+def sigmoid_backward(dy: Array, y: Array) -> Array:
+    return _core.sigmoid_backward(*_two("sigmoid_backward", "dy", dy, "y", y))
+
+
+def tanh(x: Array) -> Array:
+    return _core.tanh(plain(checked("tanh", "x", x)))
+
+
+def tanh_backward(dy: Array, y: Array) -> Array:
+    return _core.tanh_backward(*_two("tanh_backward", "dy", dy, "y", y))
+
+
+def add(a: Array, b: Array) -> Array:
+    return _core.add(*_two("add", "a", a, "b", b))
+
+
+def _dropout(who: str, name: str, array: Array, p: float, seed: int, offset: int) -> Array:
+    array = checked(who, name, array)
+    if not 0 <= p <= 1:
+        raise ConfigError(f"{who}: p, the probability to drop, must be between 0 and 1, got {p}")
+    if not (0 <= seed < 1 << 64 and 0 <= offset < 1 << 64):
+        raise ConfigError(f"{who}: seed and offset must be between 0 and 2^64 - 1, got {seed} and {offset}")
+    return _core.dropout(plain(array), p, seed, offset)
+
+
+def dropout(x: Array, p: float, seed: int, offset: int = 0) -> Array:
+    return _dropout("dropout", "x", x, p, seed, offset)
+
+
+def dropout_backward(dy: Array, p: float, seed: int, offset: int = 0) -> Array:
+    return _dropout("dropout_backward", "dy", dy, p, seed, offset)
+
+
+# ---- joining ---------------------------------------------------------------------------------------------------------
+
+
+def _axis(who: str, axis: int, dimensions: int) -> int:
+    """`axis` counted from the front."""
+    try:
+        if -dimensions <= index(axis) < dimensions:
+            return index(axis) % dimensions
+    except TypeError:
+        pass
+    raise ShapeError(
+        f"{who}: axis must be one of the {dimensions} axes, counted from 0 (or from the end), got {axis!r}"
+    )
+
+
+def concat(arrays: Sequence[Array], axis: int = 1) -> Array:
+    if not (isinstance(arrays, list | tuple) and arrays):
+        got = f"an empty {type(arrays).__name__}" if isinstance(arrays, list | tuple) else type(arrays).__name__
+        raise DTypeError(f"concat: arrays must be a list or tuple of one array or more, got {got}")
+    first = checked("concat", "arrays[0]", arrays[0])
+    axis = _axis("concat", axis, first.ndim)
+    before, behind = first.shape[:axis], first.shape[axis + 1 :]
+    for position, array in enumerate(arrays):
+        checked("concat", f"arrays[{position}]", array, first.dtype)
+        if array.ndim != first.ndim or (array.shape[:axis], array.shape[axis + 1 :]) != (before, behind):
+            raise ShapeError(
+                f"concat: all sizes but that of axis {axis} must be the same, got arrays[0] {first.shape} and "
+                f"arrays[{position}] {array.shape}"
+            )
+    shape = (*before, sum(array.shape[axis] for array in arrays), *behind)
+    addressable("concat", shape)
+    return _core.concat([plain(array) for array in arrays], shape, math.prod(before))
+
+
+def concat_backward(dy: Array, sizes: Sequence[int], axis: int = 1) -> tuple[Array, ...]:
+    who = "concat_backward"
+    dy = checked(who, "dy", dy)
+    axis = _axis(who, axis, dy.ndim)
+    try:
+        lengths = [index(size) for size in sizes]
+    except TypeError:
+        raise ShapeError(f"{who}: sizes must be the lengths of the parts, got {sizes!r}") from None
+    if not lengths or min(lengths) < 0 or sum(lengths) != dy.shape[axis]:
+        raise ShapeError(
+            f"{who}: sizes must add up to the {dy.shape[axis]} of dy {dy.shape}'s axis {axis}, got {sizes}"
+        )
+    before, behind = dy.shape[:axis], dy.shape[axis + 1 :]
+    return _core.concat_backward(plain(dy), [(*before, length, *behind) for length in lengths], math.prod(before))

@@ -1,0 +1,102 @@
+"""What optimizers do to arrays: updates in place, the gradient before them, its norm."""
+
+import math
+from operator import index
+from typing import SupportsIndex
+
+import numpy as np
+
+from fastcnn import _core
+from fastcnn.backends.arrays import Array, checked, plain, same_shape
+from fastcnn.errors import ConfigError, ShapeError
+
+
+def _updatable(who: str, name: str, array: Array, partner: Array | None = None) -> None:
+    """Updates are in place: a contiguous copy would be lost."""
+    checked(who, name, array, None if partner is None else partner.dtype)
+    if not (array.flags.c_contiguous and array.flags.aligned and array.flags.writeable):
+        raise ShapeError(f"{who}: {name} is updated in place: it must be C-contiguous, aligned and writeable")
+    if partner is not None:
+        same_shape(who, name, array, partner.shape, f"data {partner.shape}")
+
+
+def _gradient(who: str, data: Array, grad: Array, *states: Array) -> Array:
+    """`grad` as the kernels take it; a copy, if the update would write where it lies."""
+    grad = checked(who, "grad", grad, data.dtype)
+    same_shape(who, "grad", grad, data.shape, f"data {data.shape}")
+    written = (data, *states)
+    return grad.copy() if any(np.may_share_memory(array, grad) for array in written) else plain(grad)
+
+
+def _apart(who: str, **arrays: Array) -> None:
+    """Arrays that are all updated must not lie in one place."""
+    named = list(arrays.items())
+    for position, (name, array) in enumerate(named):
+        for other_name, other in named[:position]:
+            if np.may_share_memory(array, other):
+                raise ShapeError(f"{who}: {other_name} and {name} overlap, and both are updated; pass separate arrays")
+
+
+def sgd_update(data: Array, grad: Array, lr: float) -> None:
+    _updatable("sgd_update", "data", data)
+    _core.sgd_update(data, _gradient("sgd_update", data, grad), lr)
+
+
+def momentum_update(
+    data: Array, grad: Array, velocity: Array, lr: float, momentum: float, nesterov: bool = False
+) -> None:
+    who = "momentum_update"
+    _updatable(who, "data", data)
+    _updatable(who, "velocity", velocity, data)
+    _apart(who, data=data, velocity=velocity)
+    _core.momentum_update(data, _gradient(who, data, grad, velocity), velocity, lr, momentum, nesterov)
+
+
+def rmsprop_update(data: Array, grad: Array, square_average: Array, lr: float, decay: float, eps: float) -> None:
+    who = "rmsprop_update"
+    _updatable(who, "data", data)
+    _updatable(who, "square_average", square_average, data)
+    _apart(who, data=data, square_average=square_average)
+    _core.rmsprop_update(data, _gradient(who, data, grad, square_average), square_average, lr, decay, eps)
+
+
+def adam_update(
+    data: Array,
+    grad: Array,
+    first_moment: Array,
+    second_moment: Array,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    step: int,
+    weight_decay: float = 0.0,
+) -> None:
+    who = "adam_update"
+    _updatable(who, "data", data)
+    _updatable(who, "first_moment", first_moment, data)
+    _updatable(who, "second_moment", second_moment, data)
+    _apart(who, data=data, first_moment=first_moment, second_moment=second_moment)
+    if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
+        raise ConfigError(f"{who}: beta1 and beta2 must be from 0 to below 1, got {beta1} and {beta2}")
+    if not (isinstance(step, SupportsIndex) and 1 <= index(step) < 1 << 63):
+        raise ConfigError(f"{who}: step must be a whole number that counts from 1, got {step!r}")
+    grad = _gradient(who, data, grad, first_moment, second_moment)
+    _core.adam_update(data, grad, first_moment, second_moment, lr, beta1, beta2, eps, step, weight_decay)
+
+
+def adjust_gradient(
+    grad: Array, data: Array, scale: float = 1.0, limit: float = math.inf, l1: float = 0.0, l2: float = 0.0
+) -> None:
+    who = "adjust_gradient"
+    _updatable(who, "grad", grad)
+    data = checked(who, "data", data, grad.dtype)
+    same_shape(who, "data", data, grad.shape, f"grad {grad.shape}")
+    if not limit >= 0:
+        raise ConfigError(f"{who}: limit must be 0 or more, got {limit}")
+    data = data.copy() if np.may_share_memory(data, grad) else plain(data)
+    _core.adjust_gradient(grad, data, scale, limit, l1, l2)
+
+
+def sum_of_squares(x: Array) -> float:
+    return _core.sum_of_squares(plain(checked("sum_of_squares", "x", x)))

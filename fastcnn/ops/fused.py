@@ -1,0 +1,61 @@
+"""Several operations in one call. The conventions are those of `fastcnn.ops`."""
+
+from fastcnn.backends import cpu
+from fastcnn.backends.arrays import Array
+from fastcnn.backends.shapes import Size
+
+
+def conv2d_relu_max_pool2d(
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    stride: Size = 1,
+    padding: Size = 0,
+    dilation: Size = 1,
+    pool_size: Size = 2,
+    algorithm: str = "auto",
+) -> tuple[Array, Array]:
+    """``max_pool2d(relu(conv2d(x, weight, bias, ...)), pool_size)``, the same bits -> y (N, O, PH, PW), argmax alike.
+
+    The windows of the pooling lie side by side, without padding. The arguments but `pool_size` are those of `conv2d`,
+    y and argmax those of `max_pool2d`. One call, but today it runs the three kernels one after the other and takes as
+    long as they do.
+
+    >>> x, weight = np.arange(9.0).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2))
+    >>> y, argmax = conv2d_relu_max_pool2d(x, weight)
+    >>> y, argmax
+    (array([[[[24.]]]]), array([[[[3]]]], dtype=uint8))
+    """
+    return cpu.conv2d_relu_max_pool2d(x, weight, bias, stride, padding, dilation, pool_size, algorithm)
+
+
+def conv2d_relu_max_pool2d_backward(
+    dy: Array,
+    y: Array,
+    argmax: Array,
+    x: Array,
+    weight: Array,
+    stride: Size = 1,
+    padding: Size = 0,
+    dilation: Size = 1,
+    pool_size: Size = 2,
+    algorithm: str = "auto",
+    input_gradient: bool = True,
+) -> tuple[Array | None, Array, Array]:
+    """Gradients of `conv2d_relu_max_pool2d` with respect to x, weight and bias, to the bits of the three backwards.
+
+    y and argmax are what it returned. Without `input_gradient` the first of the three is None and costs nothing.
+
+    Raises:
+        ShapeError: also if an argmax is not a cell of its window.
+
+    >>> x, weight = np.arange(9.0).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2))
+    >>> y, argmax = conv2d_relu_max_pool2d(x, weight)
+    >>> dx, dweight, dbias = conv2d_relu_max_pool2d_backward(np.ones((1, 1, 1, 1)), y, argmax, x, weight)
+    >>> dweight, dbias
+    (array([[[[4., 5.],
+             [7., 8.]]]]), array([1.]))
+    """
+    return cpu.conv2d_relu_max_pool2d_backward(
+        dy, y, argmax, x, weight, stride, padding, dilation, pool_size, algorithm, input_gradient
+    )

@@ -1,0 +1,128 @@
+"""Convolution, ReLU and max-pooling in one call: the bits of the three operations, forwards and backwards."""
+
+import numpy as np
+from cases import ConvCase, conv_cases
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+from support import (
+    ALGORITHMS,
+    every_dtype,
+    every_isa,
+    every_layout,
+    integers,
+    poisoned_memory,
+    reals,
+    results_on_threads,
+    use_isa,
+)
+
+from fastcnn import ops
+from fastcnn.backends import reference
+
+LARGE = ConvCase((5, 3, 30, 31), (17, 3, 3, 3), (1, 1), (1, 1), (1, 1), seed=0)
+windows = st.sampled_from(((2, 2), (1, 1), (3, 2)))
+
+
+def small_integers(rng, shape, dtype):
+    """Smaller than `integers`, so that sums of many products stay exact after a second multiplication."""
+    return rng.integers(-1, 2, shape).astype(dtype)
+
+
+def pooled_case(case, window, fill, dtype):
+    """x, weight, bias and a gradient of the pooled output; drops a case whose convolution the window does not fit."""
+    assume(all(size >= side for size, side in zip(case.output_shape[2:], window, strict=True)))
+    x, weight, bias, _ = case.arrays(fill, dtype)
+    pooled = ops.pool_output_shape(case.output_shape, window)
+    return x, weight, bias, fill(np.random.default_rng(case.seed + 1), pooled, dtype)
+
+
+@every_isa
+@every_dtype
+@given(case=conv_cases(), window=windows)
+def test_forward_is_exact_on_integers(isa, dtype, case, window):
+    x, weight, bias, _ = pooled_case(case, window, integers, dtype)
+    with use_isa(isa), poisoned_memory():
+        y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *case.geometry, window)
+    expected, winners = reference.conv2d_relu_max_pool2d(x, weight, bias, *case.geometry, window)
+    assert_array_equal(y, expected)
+    assert_array_equal(argmax, winners)
+
+
+@every_isa
+@every_dtype
+@given(case=conv_cases(), window=windows)
+def test_backward_is_exact_on_integers(isa, dtype, case, window):
+    x, weight, bias, dy = pooled_case(case, window, small_integers, dtype)
+    y, argmax = reference.conv2d_relu_max_pool2d(x, weight, bias, *case.geometry, window)
+    arguments = (dy, y.astype(dtype), argmax, x, weight, *case.geometry, window)
+    with use_isa(isa), poisoned_memory():
+        gradients = ops.conv2d_relu_max_pool2d_backward(*arguments)
+    for got, expected in zip(gradients, reference.conv2d_relu_max_pool2d_backward(*arguments), strict=True):
+        assert_array_equal(got, expected)
+
+
+@every_isa
+@every_dtype
+@given(case=conv_cases(), algorithm=st.sampled_from(ALGORITHMS))
+def test_the_bits_are_those_of_the_three_operations(isa, dtype, case, algorithm):
+    x, weight, bias, dy = pooled_case(case, (2, 2), reals, dtype)
+    with use_isa(isa), poisoned_memory():
+        y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *case.geometry, 2, algorithm)
+        fused = ops.conv2d_relu_max_pool2d_backward(dy, y, argmax, x, weight, *case.geometry, 2, algorithm)
+        activated = ops.relu(ops.conv2d(x, weight, bias, *case.geometry, algorithm))
+        pooled, winners = ops.max_pool2d(activated, 2)
+        gradient = ops.relu_backward(ops.max_pool2d_backward(dy, winners, activated.shape, 2), activated)
+        apart = (
+            ops.conv2d_backward_input(gradient, weight, x.shape, *case.geometry, algorithm),
+            ops.conv2d_backward_weight(gradient, x, weight.shape, *case.geometry, algorithm),
+            ops.conv2d_backward_bias(gradient),
+        )
+    for got, expected in zip((y, argmax, *fused), (pooled, winners, *apart), strict=True):
+        assert_array_equal(got, expected)
+
+
+def test_the_input_gradient_may_be_left_out():
+    x, weight, bias, _ = LARGE.arrays(reals, np.float32)
+    y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *LARGE.geometry)
+    whole = ops.conv2d_relu_max_pool2d_backward(y, y, argmax, x, weight, *LARGE.geometry)
+    less = ops.conv2d_relu_max_pool2d_backward(y, y, argmax, x, weight, *LARGE.geometry, input_gradient=False)
+    assert less[0] is None
+    assert_array_equal(less[1], whole[1])
+    assert_array_equal(less[2], whole[2])
+
+
+@every_isa
+def test_a_nan_reaches_the_output_and_all_gradients(isa):
+    x, weight = np.ones((1, 1, 3, 3), np.float32), np.ones((1, 1, 2, 2), np.float32)
+    x[0, 0, 1, 1] = np.nan
+    with use_isa(isa):
+        y, argmax = ops.conv2d_relu_max_pool2d(x, weight)
+        gradients = ops.conv2d_relu_max_pool2d_backward(np.full_like(y, np.nan), y, argmax, x, weight)
+    assert np.isnan(y).all()
+    assert all(np.isnan(gradient).any() for gradient in gradients)
+
+
+@every_isa
+def test_same_bits_on_any_number_of_threads(isa):
+    x, weight, bias, _ = LARGE.arrays(reals, np.float32)
+
+    def operations():
+        y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *LARGE.geometry)
+        return y, argmax, *ops.conv2d_relu_max_pool2d_backward(y, y, argmax, x, weight, *LARGE.geometry)
+
+    with use_isa(isa):
+        one, two, three = results_on_threads(operations)
+    assert one == two == three
+
+
+@every_layout
+def test_any_memory_layout_gives_the_same_bits(lay_out):
+    x, weight, bias, _ = LARGE.arrays(reals, np.float32)
+    y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *LARGE.geometry)
+    forward = ops.conv2d_relu_max_pool2d(lay_out(x), lay_out(weight), lay_out(bias), *LARGE.geometry)
+    plain = ops.conv2d_relu_max_pool2d_backward(y, y, argmax, x, weight, *LARGE.geometry)
+    arrays = (lay_out(array) for array in (y, y, argmax, x, weight))
+    backward = ops.conv2d_relu_max_pool2d_backward(*arrays, *LARGE.geometry)
+    for got, expected in zip((*forward, *backward), (y, argmax, *plain), strict=True):
+        assert_array_equal(got, expected)
