@@ -7,9 +7,12 @@ loss is first a number per sample, summed over the classes; `reduction` makes on
     "mean_elements"  over all N * classes entries, as Gorgonia
     "sum"            over everything
     "none"           the (N,) numbers themselves
+
+`MultiLoss` is made of others, one for each output of a model that has several.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +20,7 @@ from numpy.typing import NDArray
 
 from fastcnn import ops
 from fastcnn.errors import ConfigError, DTypeError, ShapeError
-from fastcnn.layers.arguments import choice
+from fastcnn.layers.arguments import choice, real
 
 Array = NDArray[Any]
 
@@ -179,3 +182,69 @@ class LogProductLoss(Loss):
             return ops.log_softmax_backward(np.repeat(-dlosses[:, None], logits.shape[1], axis=1), log_p)
 
         return -(log_p + np.log(target)).sum(axis=1), backward
+
+
+class MultiLoss(Loss):
+    """For a model with several outputs: a loss for each, and the weighted sum of them all.
+
+    Args:
+        losses: One loss per output, all of one reduction, which is not "none".
+        weights: What each counts; all 1 if not given.
+
+    Raises:
+        ConfigError: for no losses, what is none, reductions that differ, or weights that are no finite numbers
+            or not as many.
+
+    >>> x = fc.Input(8)
+    >>> stem = fc.Linear(8, 8)(x)
+    >>> model = fc.Graph(x, [fc.Linear(8, 10)(stem), fc.Linear(8, 2)(stem)])
+    >>> loss = fc.MultiLoss([fc.CrossEntropyLoss(), fc.CrossEntropyLoss()], weights=[1.0, 0.3])
+    >>> optimizer = fc.SGD(model.parameters(), lr=0.1)
+    >>> images, digits, odd = np.zeros((3, 8), np.float32), np.array([4, 7, 9]), np.array([0, 1, 1])
+    >>> round(fc.train_step(model, loss, optimizer, images, (digits, odd)), 4)     # log 10 + 0.3 log 2
+    2.5105
+    """
+
+    def __init__(self, losses: Sequence[Loss], weights: Sequence[float] | None = None) -> None:
+        self.losses = tuple(losses) if isinstance(losses, Sequence) else ()
+        if not self.losses or not all(isinstance(part, Loss) for part in self.losses):
+            raise ConfigError(f"{self.who}: losses must be a list of losses, one for each output, got {losses!r}")
+        weights = (1.0,) * len(self.losses) if weights is None else weights
+        if not isinstance(weights, Sequence) or len(weights) != len(self.losses):
+            raise ConfigError(f"{self.who}: weights must be {len(self.losses)} numbers, one a loss, got {weights!r}")
+        self.weights = tuple(
+            real(weight, f"{self.who}: weights[{index}]", "a finite number", math.isfinite)
+            for index, weight in enumerate(weights)
+        )
+        reductions = {part.reduction for part in self.losses}
+        if len(reductions) > 1 or "none" in reductions:
+            got = ", ".join(sorted(reductions))
+            raise ConfigError(f"{self.who}: all losses must have one reduction, and not 'none', got {got}; use weights")
+        super().__init__(*reductions)
+
+    def forward(self, logits: Any, target: Any) -> tuple[float, Callable[..., Any]]:
+        """The weighted sum, and how to go back.
+
+        Args:
+            logits: A tuple with the array of each output.
+            target: A tuple with the target of each, as its loss takes it.
+
+        Returns:
+            ``(value, backward)``; ``backward(dvalue=1.0)`` gives a tuple with the gradient of each output.
+
+        Raises:
+            ShapeError: if there are not as many of both as losses, and as the losses do.
+            DTypeError: as the losses do.
+        """
+        for name, parts in (("outputs", logits), ("targets", target)):
+            if not isinstance(parts, tuple | list) or len(parts) != len(self.losses):
+                got = len(parts) if isinstance(parts, tuple | list) else type(parts).__name__
+                raise ShapeError(f"{self.who}: expected a tuple of {len(self.losses)} {name}, one a loss, got {got}")
+        results = [part.forward(*both) for part, *both in zip(self.losses, logits, target, strict=True)]
+        value = sum(weight * float(cost) for weight, (cost, _) in zip(self.weights, results, strict=True))
+
+        def backward(dvalue: float = 1.0) -> tuple[Array, ...]:
+            backwards = [backward for _, backward in results]
+            return tuple(go(dvalue * weight) for weight, go in zip(self.weights, backwards, strict=True))
+
+        return value, backward

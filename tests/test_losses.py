@@ -176,3 +176,83 @@ def test_an_empty_batch_sums_to_zero():
 def test_an_unknown_reduction_is_refused():
     with pytest.raises(fc.ConfigError, match="reduction must be one of mean, mean_elements, sum, none"):
         fc.CrossEntropyLoss("avg")
+
+
+# ---- several outputs -------------------------------------------------------------------------------------------------
+
+
+def two_losses(**settings):
+    return fc.MultiLoss([fc.CrossEntropyLoss(), fc.ProductLoss()], **settings)
+
+
+@pytest.mark.parametrize(("weights", "expected"), [(None, (1.0, 1.0)), ([0.25, -3], (0.25, -3.0))])
+def test_several_losses_sum_up_by_weight(weights, expected, logits, soft, labels):
+    value, backward = two_losses(weights=weights).forward((logits, logits[:2]), (labels, soft[:2]))
+    parts = [
+        fc.CrossEntropyLoss().forward(logits, labels),
+        fc.ProductLoss().forward(logits[:2], soft[:2]),
+    ]
+    assert value == expected[0] * parts[0][0] + expected[1] * parts[1][0]
+    for gradient, weight, (_, backward_alone) in zip(backward(2.0), expected, parts, strict=True):
+        np.testing.assert_allclose(gradient, 2 * weight * backward_alone(), rtol=1e-14)
+
+
+def test_gradients_of_several_losses_match_central_differences(logits, soft, labels):
+    loss = two_losses(weights=[0.5, 2.0])
+    outputs, targets = (logits, logits[::-1].copy()), (labels, soft)
+    gradients = loss.forward(outputs, targets)[1]()
+    assert isinstance(gradients, tuple)
+    for index, gradient in enumerate(gradients):
+        assert_matches_differences(f"output {index}", gradient, lambda: loss(outputs, targets), outputs[index])
+
+
+def test_a_model_with_two_heads_trains():
+    x = fc.Input(4)
+    stem = fc.ReLU()(fc.Linear(4, 16)(x))
+    model = fc.Graph(x, [fc.Linear(16, 4)(stem), fc.Linear(16, 2)(stem)], seed=1)
+    loss = fc.MultiLoss([fc.CrossEntropyLoss(), fc.CrossEntropyLoss()], weights=[1.0, 0.5])
+    optimizer = fc.Adam(model.parameters(), lr=0.05)
+    images, which, odd = np.eye(4, dtype=np.float32), np.arange(4), np.arange(4) % 2
+    costs = [fc.train_step(model, loss, optimizer, images, (which, odd)) for _ in range(60)]
+    assert costs[-1] < 0.05 < costs[0]
+    assert [list(output.argmax(axis=1)) for output in model(images)] == [[0, 1, 2, 3], [0, 1, 0, 1]]
+
+
+def test_several_losses_have_the_reduction_of_their_parts():
+    assert two_losses().reduction == "mean"
+    assert fc.MultiLoss([fc.CrossEntropyLoss("sum")]).reduction == "sum"
+
+
+@pytest.mark.parametrize(
+    ("outputs", "targets", "message"),
+    [
+        (np.zeros((2, 3)), (0, 0), "expected a tuple of 2 outputs, one a loss, got ndarray"),
+        ((np.zeros((2, 3)),), (0, 0), "expected a tuple of 2 outputs, one a loss, got 1"),
+        ((np.zeros((2, 3)),) * 2, np.zeros(2, int), "expected a tuple of 2 targets, one a loss, got ndarray"),
+        ((np.zeros((2, 3)),) * 2, (np.zeros(2, int),) * 3, "expected a tuple of 2 targets, one a loss, got 3"),
+        ((np.zeros((2, 3)),) * 2, (np.zeros(2, int), np.zeros(3, int)), r"ProductLoss: expected class indices \(2,\)"),
+    ],
+    ids=["an array", "too few", "one target", "too many targets", "a wrong target"],
+)
+def test_outputs_and_targets_that_do_not_fit_several_losses_are_refused(outputs, targets, message):
+    with pytest.raises(fc.ShapeError, match=message):
+        two_losses()(outputs, targets)
+
+
+@pytest.mark.parametrize(
+    ("losses", "weights", "message"),
+    [
+        ([], None, "losses must be a list of losses"),
+        (fc.CrossEntropyLoss(), None, "losses must be a list of losses"),
+        ([fc.CrossEntropyLoss], None, "losses must be a list of losses"),
+        ([fc.CrossEntropyLoss()], [1, 2], "weights must be 1 numbers, one a loss"),
+        ([fc.CrossEntropyLoss()], 0.5, "weights must be 1 numbers, one a loss"),
+        ([fc.CrossEntropyLoss()], [np.nan], r"weights\[0\] must be a finite number"),
+        ([fc.CrossEntropyLoss(), fc.CrossEntropyLoss("sum")], None, "one reduction, and not 'none', got mean, sum"),
+        ([fc.CrossEntropyLoss("none")], None, "one reduction, and not 'none', got none"),
+    ],
+    ids=["none", "no list", "a class", "too many weights", "no weights", "nan", "two reductions", "no reduction"],
+)
+def test_impossible_settings_of_several_losses_are_refused(losses, weights, message):
+    with pytest.raises(fc.ConfigError, match=f"MultiLoss: .*{message}"):
+        fc.MultiLoss(losses, weights)

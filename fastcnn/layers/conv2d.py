@@ -1,6 +1,7 @@
 """Two-dimensional convolution, in the sense of neural networks: a cross-correlation."""
 
 import math
+from typing import Any
 
 from fastcnn import ops
 from fastcnn.errors import ShapeError
@@ -22,9 +23,10 @@ class Conv2d(Layer):
         stride: Step between windows.
         padding: Rows and columns of zeros added on each side.
         dilation: Distance between the cells that a filter reads.
-        bias: Whether to add a learnable bias, which starts at zero.
+        bias: Whether to add a learnable bias.
         algorithm: ``"auto"``, or a kernel by name: ``"direct"``, ``"im2col"``.
         weight_init: What the weight starts with, see `fastcnn.init`; `glorot_normal` if not given.
+        bias_init: What the bias starts with; zeros if not given.
         name: For messages and summaries; a model gives one if you don't.
 
     Shapes:
@@ -43,7 +45,6 @@ class Conv2d(Layer):
 
     prefix = "conv"
     skips_input_gradient = True
-    settings = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation")
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class Conv2d(Layer):
         bias: bool = True,
         algorithm: str = "auto",
         weight_init: Initialiser | None = None,
+        bias_init: Initialiser = zeros,
         name: str | None = None,
     ) -> None:
         self.name = name
@@ -69,7 +71,10 @@ class Conv2d(Layer):
         self.algorithm = choice(algorithm, ALGORITHMS, f"{self.who}: algorithm")
         shape = (self.out_channels, self.in_channels, *self.kernel_size)
         self.weight = Parameter(shape, weight_init or glorot_normal(), "weight")
-        self.bias = Parameter((self.out_channels,), zeros, "bias") if bias else None
+        self.bias = Parameter((self.out_channels,), bias_init, "bias") if bias else None
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "bias": self.bias is not None}
 
     def output_shape(self, input_shape: Shape) -> Shape:
         if len(input_shape) != 4 or input_shape[1] != self.in_channels:

@@ -30,7 +30,6 @@ class Dropout(Layer):
     """
 
     prefix = "dropout"
-    settings = ("p",)
 
     def __init__(self, p: float = 0.5, *, name: str | None = None) -> None:
         self.name = name

@@ -40,16 +40,19 @@ in evaluation): random layers that get the same `training` draw the same numbers
 ['branch.0.weight', 'branch.0.bias']
 """
 
+import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, overload
 
 import numpy as np
 
+from fastcnn.errors import ConfigError
+from fastcnn.layers.node import Node
 from fastcnn.layers.parameter import Array, Parameter
 
 Shape = tuple[int, ...]
-Backward = Callable[[Array], Array | None]
+Backward = Callable[[Any], Any]  # from dy to dx; of a layer that takes many, to a tuple; None where dx isn't wanted
 
 
 @dataclass(frozen=True)
@@ -98,10 +101,10 @@ class Layer:
 
     name: str | None = None
     prefix: ClassVar[str] = ""  # of the names that a model gives: conv1, conv2; the class's name if empty
-    settings: ClassVar[tuple[str, ...]] = ()  # the attributes that repr shows
     skips_input_gradient: ClassVar[bool] = False  # whether forward heeds Training.input_gradient
+    takes_many: ClassVar[bool] = False  # whether x, dx and input_shape are tuples of two or more, as in Add
 
-    def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
+    def forward(self, x: Any, training: Training | bool | None = None) -> tuple[Any, Backward]:
         """Compute the output and how to go back.
 
         Args:
@@ -113,23 +116,60 @@ class Layer:
         """
         raise NotImplementedError(f"{type(self).__name__}: write forward(self, x, training) -> (y, backward)")
 
-    def output_shape(self, input_shape: Shape) -> Shape:
+    def output_shape(self, input_shape: Any) -> Any:
         """The output's shape for an input's, batch included, or a ShapeError. Unchanged if not overridden."""
-        return input_shape
+        return input_shape[0] if self.takes_many else input_shape
 
-    def multiply_adds(self, input_shape: Shape) -> int:
+    def multiply_adds(self, input_shape: Any) -> int:
         """How many multiplications, each with its addition, a forward takes; 0 if they don't matter."""
         return 0
 
-    def kernel(self, input_shape: Shape) -> str:
+    def kernel(self, input_shape: Any) -> str:
         """Which kernel computes this shape, for the summary."""
         return ""
 
-    def __call__(self, x: Array) -> Array:
-        """Check the shape and evaluate."""
-        x = np.asarray(x)
-        self.output_shape(x.shape)
-        return self.forward(x, None)[0]
+    @overload
+    def __call__(self, *x: Node) -> Node: ...
+    @overload
+    def __call__(self, *x: Array) -> Array: ...
+    def __call__(self, *x: Any) -> Any:
+        """Evaluate arrays, after a check of their shapes; or, called with nodes, go on describing a `fastcnn.Graph`.
+
+        Raises:
+            ConfigError: for another number of arguments than the layer takes.
+        """
+        if len(x) < 1 + self.takes_many or (len(x) > 1 and not self.takes_many):
+            raise ConfigError(
+                f"{self.who}: takes {'two or more inputs' if self.takes_many else 'one input'}, got {len(x)}"
+            )
+        if any(isinstance(item, Node) for item in x):
+            return Node(self, x)
+        arrays = tuple(map(np.asarray, x))
+        shapes = tuple(array.shape for array in arrays)
+        self.output_shape(shapes if self.takes_many else shapes[0])
+        return self.forward(arrays if self.takes_many else arrays[0], None)[0]
+
+    def config(self) -> dict[str, Any]:
+        """The arguments with which the constructor makes this layer again, as `fastcnn.save` keeps them.
+
+        These are the attributes of the same names; the layer's name and initialisers (``..._init``) don't count. Write
+        a config() of your own where an argument is no attribute, or is one of another meaning.
+
+        Raises:
+            ConfigError: if an attribute is not there.
+
+        >>> fc.Dropout(0.2).config()
+        {'p': 0.2}
+        """
+        values = {}
+        for argument in self._arguments():
+            if not hasattr(self, argument.name):
+                raise ConfigError(
+                    f"{self.who}: can't tell how it was made; keep the argument {argument.name!r} "
+                    f"as self.{argument.name}, or write config()"
+                )
+            values[argument.name] = getattr(self, argument.name)
+        return values
 
     def members(self) -> "Iterator[tuple[str, Layer | Parameter]]":
         """Names, layers and parameters that are attributes or lie in lists, tuples or dicts that are; each once."""
@@ -156,9 +196,27 @@ class Layer:
         """How messages call this layer: ``Conv2d 'conv1'``."""
         return f"{type(self).__name__} {self.name!r}" if self.name else type(self).__name__
 
+    def _arguments(self) -> list[inspect.Parameter]:
+        """Those of the constructor that make a difference once the layer has its name and its weights."""
+        arguments = inspect.signature(type(self)).parameters.values()
+        return [argument for argument in arguments if argument.name != "name" and not argument.name.endswith("_init")]
+
     def __repr__(self) -> str:
-        settings = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.settings)
-        return f"{type(self).__name__}({settings})"
+        try:
+            config = self.config()
+        except ConfigError:
+            return f"{type(self).__name__}(...)"
+        defaults = {argument.name: argument.default for argument in self._arguments()}
+        shown = {name: _number_if_square(value) for name, value in config.items()}
+        said = (
+            f"{name}={value!r}" for name, value in shown.items() if value != defaults.get(name, inspect.Parameter.empty)
+        )
+        return f"{type(self).__name__}({', '.join(said)})"
+
+
+def _number_if_square(value: Any) -> Any:
+    """3 for (3, 3), as people write it; anything else as it is."""
+    return value[0] if isinstance(value, tuple) and len(value) == 2 and value[0] == value[1] else value
 
 
 def _members(name: str, value: Any) -> Iterator[tuple[str, Layer | Parameter]]:

@@ -1,5 +1,7 @@
 """The fully connected layer."""
 
+from typing import Any
+
 from fastcnn import ops
 from fastcnn.errors import ShapeError
 from fastcnn.init import Initialiser, glorot_normal, zeros
@@ -14,8 +16,9 @@ class Linear(Layer):
     Args:
         in_features: Length of an input vector.
         out_features: Length of an output vector.
-        bias: Whether to add a learnable bias, which starts at zero.
+        bias: Whether to add a learnable bias.
         weight_init: What the weight starts with, see `fastcnn.init`; `glorot_normal` if not given.
+        bias_init: What the bias starts with; zeros if not given.
         name: For messages and summaries; a model gives one if you don't.
 
     Shapes:
@@ -32,7 +35,6 @@ class Linear(Layer):
 
     prefix = "linear"
     skips_input_gradient = True
-    settings = ("in_features", "out_features")
 
     def __init__(
         self,
@@ -41,13 +43,17 @@ class Linear(Layer):
         bias: bool = True,
         *,
         weight_init: Initialiser | None = None,
+        bias_init: Initialiser = zeros,
         name: str | None = None,
     ) -> None:
         self.name = name
         self.in_features = whole(in_features, f"{self.who}: in_features")
         self.out_features = whole(out_features, f"{self.who}: out_features")
         self.weight = Parameter((self.out_features, self.in_features), weight_init or glorot_normal(), "weight")
-        self.bias = Parameter((self.out_features,), zeros, "bias") if bias else None
+        self.bias = Parameter((self.out_features,), bias_init, "bias") if bias else None
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "bias": self.bias is not None}
 
     def output_shape(self, input_shape: Shape) -> Shape:
         if len(input_shape) != 2 or input_shape[1] != self.in_features:

@@ -29,7 +29,6 @@ class MaxPool2d(Layer):
     """
 
     prefix = "pool"
-    settings = ("kernel_size", "stride", "padding")
 
     def __init__(
         self,

@@ -14,6 +14,14 @@ import fastcnn as fc
         (fc.Dropout, [0.5, True]),
         (fc.Linear, [2, 3, True, "cpu"]),
         (fc.MaxPool2d, [2, 2, 0, 1]),
+        (fc.AvgPool2d, [2, 2, 0, True, None]),
+        (fc.Softmax, [1]),
+        (fc.LogSoftmax, [1]),
+        (fc.LeakyReLU, [0.01, True]),
+        (fc.Sigmoid, [True]),
+        (fc.Tanh, [True]),
+        (fc.Add, [True]),
+        (fc.Concat, [1, True]),
     ],
 )
 def test_what_pytorch_takes_and_fastcnn_has_not_is_refused(make, arguments):

@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from gradcheck import apart, assert_gradients_match
 
 import fastcnn as fc
 
 
 @pytest.mark.parametrize("window", [(2,), (3, 2, 1), ((2, 3), 1)], ids=str)
 def test_gradients_match_central_differences(window):
-    assert_gradients_match(fc.MaxPool2d(*window), apart(2, 2, 5, 6))
+    assert fc.gradcheck(fc.MaxPool2d(*window), (2, 2, 5, 6))
 
 
 def test_a_row_that_fills_no_window_is_left_out():
