@@ -1,349 +1,262 @@
-"""Sequential: shapes, names, arena, gradients, state dicts, copies, errors that name the layer."""
+"""Graph: branches that part and join, several outputs, gradients through all of it, errors that name the node."""
 
 import copy
 import pickle
 
 import numpy as np
 import pytest
-from gradcheck import apart, assert_gradients_match
 
 import fastcnn as fc
 
 
-def small_model(**settings):
-    return fc.Sequential(
-        fc.Conv2d(1, 4, 3, padding=1), fc.ReLU(), fc.MaxPool2d(2), fc.Dropout(0.3),
-        fc.Conv2d(4, 3, 3), fc.ReLU(), fc.Flatten(), fc.Linear(3 * 2 * 2, 5),
-        **settings,
-    )  # fmt: skip
+def conv(inputs, outputs, size=3):
+    return fc.Conv2d(inputs, outputs, size, padding=size // 2)
 
 
-def images(count=3, dtype="float32"):
-    return np.random.default_rng(0).standard_normal((count, 1, 8, 8)).astype(dtype)
+def residual_block(dtype="float64"):
+    """``relu(x + conv(relu(conv(x))))`` and a head."""
+    x = fc.Input(3, 6, 6)
+    branch = conv(3, 3)(fc.ReLU()(conv(3, 3)(x)))
+    y = fc.ReLU()(fc.Add(name="joined")(x, branch))
+    return fc.Graph(x, fc.Linear(3 * 6 * 6, 4)(fc.Flatten()(y)), dtype=dtype, seed=3)
 
 
-class Scale(fc.Layer):
-    """A custom layer as a user writes it: it knows nothing of Training or of skipped gradients."""
-
-    def __init__(self, features):
-        self.factor = fc.Parameter((features,))
-        self.factor.data = np.arange(features)
-
-    def forward(self, x, training):
-        def backward(dy):
-            self.factor.grad = (dy * x).sum(axis=0)
-            return dy * self.factor.data
-
-        return x * self.factor.data, backward
+def inception_block(dtype="float64"):
+    """1x1, 3x3 and 5x5 convolutions and a pooled branch side by side, joined along the channels."""
+    x = fc.Input(2, 6, 6)
+    branches = (
+        conv(2, 2, 1)(x),
+        conv(3, 2)(fc.Tanh()(conv(2, 3, 1)(x))),
+        conv(2, 1, 5)(x),
+        conv(2, 2, 1)(fc.AvgPool2d(3, stride=1, padding=1)(x)),
+    )
+    y = fc.MaxPool2d(2)(fc.LeakyReLU()(fc.Concat()(*branches)))
+    return fc.Graph(x, fc.Linear(7 * 3 * 3, 4)(fc.Flatten()(y)), dtype=dtype, seed=4)
 
 
-class Block(fc.Layer):
-    """A custom layer made of layers, which passes `training` on as it is."""
-
-    def __init__(self, features):
-        self.first = fc.Linear(features, 6)
-        self.others = [fc.Sequential(fc.ReLU(), Scale(6)), {"last": (fc.Linear(6, 2),)}]
-        self.again = self.first
-
-    def forward(self, x, training):
-        backwards = []
-        for layer in (self.first, self.others[0], self.others[1]["last"][0]):
-            x, backward = layer.forward(x, training)
-            backwards.insert(0, backward)
-
-        def backward_all(dy):
-            for backward in backwards:
-                dy = backward(dy)
-            return dy
-
-        return x, backward_all
+def two_heads(dtype="float64"):
+    """One trunk, two outputs of different sizes."""
+    x = fc.Input(1, 6, 6)
+    trunk = fc.Flatten()(fc.MaxPool2d(2)(fc.ReLU()(conv(1, 4)(x))))
+    digits, parity = fc.Linear(36, 4, name="digits")(trunk), fc.Linear(36, 2, name="parity")(trunk)
+    return fc.Graph(x, [digits, parity], dtype=dtype, seed=5)
 
 
-def trained(model, steps=2):
-    optimizer = fc.SGD(model.parameters(), 0.1)
-    for _ in range(steps):
-        fc.train_step(model, fc.CrossEntropyLoss(), optimizer, images(), np.array([0, 1, 0]))
-    return model.arena.data.copy()
+every_block = pytest.mark.parametrize("block", [residual_block, inception_block, two_heads])
 
 
-def test_gradients_of_a_whole_chain_match_central_differences():
-    model = small_model(dtype="float64")
-    assert_gradients_match(model, apart(2, 1, 8, 8), fc.Training(seed=3, step=1))
+def batch(model, count=8, dtype=None):
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((count, *model.input_shape)).astype(dtype or model.dtype)
+    labels = rng.integers(0, 4, count)
+    return x, (labels, labels % 2) if model.several else labels
 
 
-def test_layers_are_named_by_kind_and_number():
-    names = [layer.name for layer in small_model().layers]
-    assert names == ["conv1", "relu1", "pool1", "dropout1", "conv2", "relu2", "flatten1", "linear1"]
+def loss_of(model):
+    loss = fc.CrossEntropyLoss()
+    return fc.MultiLoss([loss, fc.CrossEntropyLoss()], weights=[1.0, 0.5]) if model.several else loss
 
 
-def test_given_names_stay_and_free_numbers_are_used():
-    model = fc.Sequential(fc.ReLU(name="relu1"), fc.ReLU(), fc.ReLU(name="last"))
-    assert [layer.name for layer in model.layers] == ["relu1", "relu2", "last"]
+@every_block
+def test_gradients_match_central_differences(block):
+    model = block()
+    assert fc.gradcheck(model, (2, *model.input_shape))
 
 
-def test_a_list_of_layers_does_as_well():
-    assert len(fc.Sequential([fc.ReLU(), fc.Flatten()]).layers) == 2
+@every_block
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_it_learns_a_batch_by_heart(block, dtype):
+    model = block(dtype)
+    x, y = batch(model)
+    loss, optimizer = loss_of(model), fc.Adam(model.parameters(), lr=0.02)
+    costs = [fc.train_step(model, loss, optimizer, x, y) for _ in range(80)]
+    assert costs[-1] < 0.05 * costs[0]
 
 
-def test_parameters_come_in_forward_order_under_their_full_names():
-    assert [parameter.name for parameter in small_model().parameters()] == [
-        "conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias", "linear1.weight", "linear1.bias"
-    ]  # fmt: skip
+def test_a_graph_that_is_a_chain_computes_what_the_chain_does():
+    x = fc.Input(1, 8, 8)
+    graph = fc.Graph(x, fc.Linear(72, 3)(fc.Flatten()(fc.Dropout(0.5)(fc.ReLU()(fc.Conv2d(1, 2, 3)(x))))), seed=9)
+    chain = fc.Sequential(
+        fc.Conv2d(1, 2, 3), fc.ReLU(), fc.Dropout(0.5), fc.Flatten(), fc.Linear(72, 3), input_shape=(1, 8, 8), seed=9
+    )
+    images, labels = np.random.default_rng(0).random((5, 1, 8, 8), np.float32), np.arange(5) % 3
+    for model in (graph, chain):
+        optimizer = fc.SGD(model.parameters(), lr=0.1)
+        for _ in range(3):
+            fc.train_step(model, fc.CrossEntropyLoss(), optimizer, images, labels)
+    assert graph.arena.data.tobytes() == chain.arena.data.tobytes()
+    assert graph(images).tobytes() == chain(images).tobytes()
 
 
-def test_all_parameters_and_gradients_are_views_into_two_flat_arrays():
-    model = small_model()
-    parameters = model.parameters()
-    for which in ("data", "grad"):
-        flat = np.concatenate([getattr(parameter, which).ravel() for parameter in parameters])
-        assert all(np.shares_memory(getattr(p, which), getattr(model.arena, which)) for p in parameters)
-        np.testing.assert_array_equal(getattr(model.arena, which), flat)
+def test_an_array_that_three_layers_take_gets_the_sum_of_three_gradients():
+    x = fc.Input(2)
+    model = fc.Graph(x, fc.Add()(x, x, fc.Add()(x, x)), dtype="float64")
+    _, backward = model.forward(np.array([[1.0, 2.0]]))
+    np.testing.assert_array_equal(backward(np.array([[1.0, 10.0]])), [[4.0, 40.0]])
 
 
-def test_the_seed_decides_the_weights():
-    one, same, other = (small_model(seed=seed).state_dict() for seed in (1, 1, 2))
-    np.testing.assert_array_equal(one["conv1.weight"], same["conv1.weight"])
-    assert (one["conv1.weight"] != other["conv1.weight"]).all()
+def test_an_output_may_also_feed_a_layer():
+    x = fc.Input(2)
+    middle = fc.Linear(2, 2)(x)
+    model = fc.Graph(x, [middle, fc.Tanh()(middle)], dtype="float64")
+    assert fc.gradcheck(model, (3, 2))
 
 
-def test_both_dtypes_start_from_the_same_weights():
-    single, double = (small_model(dtype=dtype).state_dict() for dtype in ("float32", "float64"))
-    for name, values in double.items():
-        np.testing.assert_array_equal(values.astype(np.float32), single[name])
-
-
-def test_evaluation_leaves_dropout_out_and_takes_any_batch_size():
-    model = small_model()
-    x = images(7)
-    np.testing.assert_array_equal(model(x), model.forward(x)[0])
-    np.testing.assert_allclose(model(x[:1]), model(x)[:1], rtol=1e-5)
-    assert model(x[:0]).shape == (0, 5)
-
-
-def test_two_forwards_before_a_backward_do_not_disturb_each_other():
-    model = small_model(dtype="float64")
-    x, other = images(3, "float64"), 2 * images(5, "float64")
-    dy = np.ones((3, 5))
-    step = fc.Training(seed=1)
-    expected = model.forward(x, step)[1](dy)
-    _, backward = model.forward(x, step)
-    model.forward(other, fc.Training(seed=2))
-    np.testing.assert_array_equal(backward(dy), expected)
-
-
-def test_skipping_the_input_gradient_changes_no_other_gradient():
-    model = fc.Sequential(fc.Flatten(), Scale(64), fc.Linear(64, 3), fc.ReLU(), fc.Linear(3, 2))
-    x, dy = images(), np.ones((3, 2), np.float32)
-    gradients = []
-    for wanted in (True, False):
-        dx = model.forward(x, fc.Training(input_gradient=wanted))[1](dy)
-        assert (dx is not None) == wanted
-        gradients.append(model.arena.grad.copy())
-    np.testing.assert_array_equal(*gradients)
-
-
-def test_only_layers_behind_the_first_parameters_compute_an_input_gradient():
-    asked = []
-
-    class Asked(fc.Linear):
-        def forward(self, x, training=None):
-            asked.append(training.input_gradient)
-            return super().forward(x, training)
-
-    model = fc.Sequential(fc.Flatten(), fc.Sequential(fc.ReLU(), Asked(64, 64), Asked(64, 2)))
-    model.forward(images(), fc.Training(input_gradient=False))[1](np.ones((3, 2), np.float32))
-    assert asked == [False, True]
-
-
-def test_a_custom_layer_trains_between_the_others():
-    model = fc.Sequential(fc.Flatten(), fc.Linear(64, 6), Scale(6), fc.Linear(6, 2), dtype="float64")
-    assert [layer.name for layer in model.layers] == ["flatten1", "linear1", "scale1", "linear2"]
-    assert_gradients_match(model, images(2, "float64"), fc.Training())
-
-
-def test_a_chain_inside_a_chain_shares_its_arena_names_dtype_and_seed():
-    inner = fc.Sequential(fc.Linear(4, 4), fc.ReLU(), seed=9)
-    model = fc.Sequential(inner, fc.Linear(4, 2), dtype="float64", seed=1)
-    flat = fc.Sequential(fc.Linear(4, 4), fc.ReLU(), fc.Linear(4, 2), dtype="float64", seed=1)
-    assert next(iter(model.state_dict())) == "sequential1.linear1.weight"
-    np.testing.assert_array_equal(model.arena.data, flat.arena.data)
-    x = np.ones((3, 4))
-    np.testing.assert_array_equal(model(x), flat(x))
-    assert_gradients_match(model, apart(2, 4))
-
-
-def test_weights_set_before_a_layer_joined_stay():
-    layer = fc.Linear(2, 2)
-    layer.weight.data = [[1, 2], [3, 4]]
-    model = fc.Sequential(layer, fc.Linear(2, 1), dtype="float64")
-    np.testing.assert_array_equal(model.state_dict()["linear1.weight"], [[1, 2], [3, 4]])
-
-
-def test_dropout_layers_of_one_model_have_masks_of_their_own():
-    seen = []
-
-    class Keep(fc.Layer):
+def test_layers_before_the_first_parameters_are_not_asked_for_gradients():
+    class Unasked(fc.Layer):
         def forward(self, x, training):
-            seen.append(x)
-            return np.ones_like(x), lambda dy: dy
+            def backward(dy):
+                raise AssertionError("nobody needs this gradient")
 
-    model = fc.Sequential(fc.Dropout(), Keep(), fc.Dropout(), Keep())
-    model.forward(np.ones((10, 100), np.float32), True)
-    assert abs((seen[0] == seen[1]).mean() - 0.5) < 0.1
+            return 2 * x, backward
 
-
-def test_a_state_dict_round_trip_restores_every_weight():
-    model, other = small_model(seed=1), small_model(seed=2)
-    other.load_state_dict(model.state_dict())
-    np.testing.assert_array_equal(other.arena.data, model.arena.data)
+    x = fc.Input(2)
+    model = fc.Graph(x, fc.Add()(Unasked()(x), fc.Linear(2, 2)(x)))
+    optimizer = fc.SGD(model.parameters())
+    fc.train_step(model, fc.CrossEntropyLoss(), optimizer, np.ones((1, 2), np.float32), np.array([0]))
+    assert optimizer.steps == 1
 
 
-def test_a_state_dict_is_a_copy():
-    model = small_model()
-    model.state_dict()["conv1.weight"][...] = 0
-    assert model.layers[0].weight.data.all()
-
-
-def test_a_state_dict_that_does_not_fit_changes_nothing_and_lists_every_problem():
-    model = small_model(seed=1)
-    before = model.state_dict()
-    state = small_model(seed=2).state_dict()
-    del state["conv1.bias"]
-    state["conv9.bias"] = np.zeros(3)
-    state["linear1.weight"] = state["linear1.weight"].T
-    with pytest.raises(fc.ShapeError) as error:
-        model.load_state_dict(state)
-    for problem in (
-        "conv1.bias is missing",
-        "conv9.bias is unknown",
-        "linear1.weight has shape (12, 5) instead of (5, 12)",
-    ):
-        assert problem in str(error.value)
-    for name, values in before.items():
-        np.testing.assert_array_equal(model.state_dict()[name], values)
-
-
-def test_the_summary_shows_shapes_parameters_and_work():
-    lines = fc.models.gorgonia(dropout=False).summary().splitlines()
-    conv2 = next(line for line in lines if line.startswith("conv2"))
-    assert conv2.split()[1:9] == ["Conv2d", "(N,", "64,", "14,", "14)", "18,432", "7.225", conv2.split()[8]]
-    assert lines[-1].split()[:3] == ["total", "float32", "818,698"]
-
-
-def test_the_summary_takes_the_shape_of_the_last_input():
-    model = fc.Sequential(fc.Sequential(fc.Conv2d(1, 2, 3)), fc.ReLU())
-    with pytest.raises(fc.ConfigError, match="pass input_shape"):
-        model.summary()
-    model(images())
-    assert "sequential1.conv1" in model.summary()
-    assert "(N, 2, 6, 6)" in model.summary()
-
-
-def test_shapes_are_checked_when_the_model_is_made_if_the_input_shape_is_known():
-    with pytest.raises(fc.ShapeError, match="Linear 'linear1': expected input"):
-        fc.Sequential(fc.Conv2d(1, 2, 3), fc.Flatten(), fc.Linear(7, 3), input_shape=(1, 8, 8))
-
-
-def test_without_input_shape_the_first_call_checks_and_names_the_layer():
-    model = fc.Sequential(fc.Conv2d(1, 2, 3), fc.Conv2d(3, 4, 3))
-    for run in (model, model.forward):
-        with pytest.raises(fc.ShapeError) as error:
-            run(images(3))
-        assert str(error.value) == "Conv2d 'conv2': expected input (N, 3, H, W), got (3, 2, 6, 6)"
-
-
-def test_an_input_of_another_shape_than_promised_is_refused():
-    model = small_model(input_shape=(1, 8, 8), name="small")
-    with pytest.raises(fc.ShapeError, match=r"Sequential 'small': expected input \(N, 1, 8, 8\), got \(3, 1, 9, 9\)"):
-        model(np.zeros((3, 1, 9, 9), np.float32))
-
-
-def test_an_input_of_another_dtype_is_refused_with_the_remedy():
-    with pytest.raises(fc.DTypeError, match=r"expected float32 input, got uint8; use x.astype\('float32'\)"):
-        small_model()(np.zeros((3, 1, 8, 8), np.uint8))
-
-
-@pytest.mark.parametrize(
-    ("layers", "settings", "message"),
-    [
-        ([], {}, "at least one layer"),
-        ([fc.ReLU(), np.tanh], {}, "layer 2 is .* no fastcnn layer"),
-        ([fc.ReLU()] * 2, {}, "layer 2 is in the chain already"),
-        ([fc.ReLU(name="a"), fc.ReLU(name="a")], {}, "two layers are called 'a'"),
-        ([fc.ReLU()], {"seed": -1}, "seed must be a whole number >= 0"),
-        ([fc.ReLU()], {"seed": 2**64}, "seed must be a whole number"),
-        ([fc.ReLU()], {"input_shape": (0, 3)}, "each size of input_shape must be"),
-        ([fc.ReLU()], {"input_shape": 3}, r"input_shape must be sizes such as \(1, 28, 28\), got 3"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_impossible_models_are_refused(layers, settings, message):
-    with pytest.raises(fc.ConfigError, match=message):
-        fc.Sequential(*layers, **settings)
-
-
-@pytest.mark.parametrize("dtype", ["int32", "float16", ">f4", "nonsense"])
-def test_other_dtypes_are_refused(dtype):
-    with pytest.raises(fc.DTypeError, match="dtype must be float32 or float64"):
-        fc.Sequential(fc.ReLU(), dtype=dtype)
-
-
-def test_layers_in_the_lists_of_a_custom_layer_belong_to_the_model():
-    model = fc.Sequential(fc.Flatten(), Block(64), dtype="float64")
-    assert [parameter.name for parameter in model.parameters()] == [
-        "block1.first.weight", "block1.first.bias",
-        "block1.others.0.scale1.factor",
-        "block1.others.1.last.0.weight", "block1.others.1.last.0.bias",
+def test_models_may_stand_in_graphs_and_graphs_in_chains():
+    x = fc.Input(3, 4, 4)
+    inner = fc.Sequential(conv(3, 3), fc.ReLU(), name="branch")
+    block = fc.Graph(x, fc.Add()(inner(x), x), name="block")
+    model = fc.Sequential(block, fc.Flatten(), fc.Linear(48, 2), dtype="float64", input_shape=(3, 4, 4))
+    assert [name for name, _ in model.named_parameters()][:1] == ["block.branch.conv1.weight"]
+    assert model.arena.size == 81 + 3 + 96 + 2
+    assert fc.gradcheck(model, (2, 3, 4, 4))
+    table = model.summary()
+    assert [line.split()[0] for line in table.splitlines()[2:-2]] == [
+        "block.branch.conv1", "block.branch.relu1", "block.add1", "flatten1", "linear1"
     ]  # fmt: skip
-    assert_gradients_match(model, images(2, "float64"), fc.Training())
+    assert "block.branch.relu1, input" in table
 
 
-def test_a_custom_layer_in_front_may_pass_training_on_as_it_is():
-    model, nested = (fc.Sequential(fc.Flatten(), *layers) for layers in ([Block(64)], [fc.Sequential(Block(64))]))
-    assert np.isfinite(trained(model)).all()
-    np.testing.assert_array_equal(trained(nested), model.arena.data)
+def test_layers_are_named_and_run_in_the_order_in_which_they_were_called():
+    model = inception_block()
+    assert [layer.name for layer in model.layers] == [
+        "conv1", "conv2", "tanh1", "conv3", "conv4", "pool1", "conv5",
+        "concat1", "relu1", "pool2", "flatten1", "linear1",
+    ]  # fmt: skip
 
 
-@pytest.mark.parametrize("looked_at", [True, False])
+def test_evaluation_keeps_no_array_longer_than_needed():
+    class Counted(fc.Layer):
+        alive = 0
+
+        def forward(self, x, training):
+            y = np.copy(x).view(Tracked)
+            return y, lambda dy: dy
+
+    class Tracked(np.ndarray):
+        def __array_finalize__(self, parent):
+            Counted.alive += 1
+            Counted.most = max(Counted.most, Counted.alive)
+
+        def __del__(self):
+            Counted.alive -= 1
+
+    Counted.most = 0
+    x = node = fc.Input(5)
+    for _ in range(10):
+        node = Counted()(node)
+    fc.Graph(x, node)(np.ones((1, 5), np.float32))
+    assert 1 <= Counted.most <= 3
+
+
+def test_dot_names_nodes_shapes_and_edges():
+    dot = residual_block().to_dot()
+    assert '"input" -> "joined"' in dot and '"conv2" -> "joined"' in dot and '"conv1" -> "relu1"' in dot
+    assert '"joined" [label="joined: Add\\n(N, 3, 6, 6)"]' in dot
+
+
+def test_the_summary_says_where_branches_come_from():
+    lines = residual_block().summary().splitlines()
+    assert lines[0].split()[:3] == ["layer", "type", "from"]
+    assert next(line for line in lines if line.startswith("joined")).split()[2:4] == ["input,", "conv2"]
+
+
+def test_the_summary_measures_on_request():
+    *_, total = residual_block().summary(measure=4).splitlines()
+    assert float(total.split()[-1]) > 0
+
+
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
-def test_a_copy_is_equal_and_trains_alone(copied, looked_at):
-    model = small_model(seed=3)
-    if looked_at:
-        trained(model)
-    other = copied(model)
-    np.testing.assert_array_equal(other(images()), model(images()))
-    before = model.arena.data.copy()
-    after = trained(other)
-    np.testing.assert_array_equal(model.arena.data, before)
-    np.testing.assert_array_equal(np.concatenate([p.data.ravel() for p in other.parameters()]), after)
-    np.testing.assert_array_equal(trained(model), after)
-    assert (before != after).any()
+def test_a_copy_is_equal_and_trains_alone(copied):
+    model = residual_block()
+    x, y = batch(model)
+    before = model(x)
+    twin = copied(model)
+    fc.train_step(twin, fc.CrossEntropyLoss(), fc.SGD(twin.parameters(), lr=1.0), x, y)
+    np.testing.assert_array_equal(model(x), before)
+    assert not np.array_equal(twin(x), before)
 
 
-def test_a_model_and_its_optimizer_copied_together_stay_together():
-    model = small_model()
-    other, optimizer = copy.deepcopy((model, fc.RMSprop(model.parameters())))
-    before = other.arena.data.copy()
-    fc.train_step(other, fc.CrossEntropyLoss(), optimizer, images(), np.array([0, 1, 0]))
-    assert (other.arena.data != before).any()
+def refused(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
 
 
-def test_a_model_whose_layers_moved_on_has_no_arena():
-    shared = fc.Linear(4, 4)
-    first = fc.Sequential(shared, fc.Linear(4, 2))
-    fc.Sequential(shared)
-    with pytest.raises(fc.ConfigError, match="its layers are part of another model"):
-        _ = first.arena
+def test_shapes_that_do_not_fit_are_refused_by_names():
+    x = fc.Input(3, 8, 8)
+    wide, narrow = conv(3, 4)(x), fc.MaxPool2d(2)(x)
+    refused(
+        lambda: fc.Graph(x, fc.Add(name="sum")(wide, narrow)),
+        fc.ShapeError,
+        r"Add 'sum': .*\(1, 4, 8, 8\).*\(1, 3, 4, 4\).* \(from 'conv1' and 'pool1'\)",
+    )
+    x = fc.Input(3, 8, 8)
+    refused(lambda: fc.Graph(x, conv(5, 2)(conv(3, 4)(x))), fc.ShapeError, r"Conv2d 'conv2': .*\(from 'conv1'\)")
 
 
-def test_lists_do_as_inputs_if_their_dtype_does():
-    assert fc.Sequential(fc.Linear(2, 3), dtype="float64")([[1.0, 2.0]]).shape == (1, 3)
-    with pytest.raises(fc.DTypeError, match="got float64"):
-        fc.Sequential(fc.Linear(2, 3))([[1.0, 2.0]])
-    np.testing.assert_array_equal(fc.ReLU()([[-1.0, 2.0]]), [[0, 2]])
+def test_impossible_graphs_are_refused():
+    x, other = fc.Input(2), fc.Input(2)
+    twice = fc.Linear(2, 2)
+    for make, message in [
+        (lambda: fc.Graph(np.ones(2), fc.ReLU()(x)), "the input must be made by fastcnn.Input"),
+        (lambda: fc.Graph(x, []), "the outputs must be a node or a list of nodes"),
+        (lambda: fc.Graph(x, [fc.ReLU()(x), 3]), "the outputs must be a node or a list of nodes"),
+        (lambda: fc.Graph(x, x), "no output is made of the input"),
+        (lambda: fc.Graph(x, fc.ReLU()(other)), "depends on a second Input"),
+        (lambda: fc.Graph(x, fc.Add()(fc.ReLU()(x), fc.ReLU()(other))), "depends on a second Input"),
+        (lambda: fc.Graph(x, twice(twice(x))), "is called twice; make a second Linear"),
+        (lambda: fc.Graph(x, fc.ReLU(name="a")(fc.Tanh(name="a")(x))), "two layers are called 'a'"),
+        (lambda: fc.Add()(x), "Add: takes two or more inputs, got 1"),
+        (lambda: fc.ReLU()(x, x), "ReLU: takes one input, got 2"),
+        (lambda: fc.Add()(x, np.ones((1, 2))), "input 2 is ndarray, where others are nodes"),
+        (lambda: fc.Input(0), "each size must be a whole number >= 1, got 0"),
+        (lambda: fc.Sequential(fc.Add()), "takes several inputs; use a Graph"),
+    ]:
+        refused(make, fc.ConfigError, message)
 
 
-def test_weights_shared_by_two_layers_are_refused():
-    layer = fc.Linear(2, 2)
-    with pytest.raises(fc.ConfigError, match="weight is used twice in one model"):
-        fc.Sequential(fc.Sequential(layer), fc.Sequential(layer))
+def test_backward_of_several_outputs_takes_as_many_gradients():
+    model = two_heads()
+    _, backward = model.forward(batch(model)[0])
+    refused(lambda: backward(np.ones((8, 4))), fc.ShapeError, "takes a tuple of 2 gradients, got ndarray")
+    refused(lambda: backward((np.ones((8, 4)),)), fc.ShapeError, "takes a tuple of 2 gradients, got 1")
+
+
+class Wrong(fc.Layer):
+    """A custom layer whose backward, or forward, returns what it is told to."""
+
+    def __init__(self, dx=None, y=None):
+        self.dx, self.y = dx, y
+
+    def forward(self, x, training):
+        return (x if self.y is None else self.y), lambda dy: self.dx
+
+
+@pytest.mark.parametrize(("dx", "got"), [(None, "NoneType"), (np.ones(3), r"\(3,\)"), (1.0, "float")])
+def test_a_custom_layer_whose_backward_returns_no_gradient_is_named(dx, got):
+    model = fc.Sequential(fc.Linear(2, 2), Wrong(dx))
+    _, backward = model.forward(np.ones((4, 2), np.float32))
+    message = rf"Wrong 'wrong1': its backward must return a gradient of the input's shape \(4, 2\), got {got}"
+    refused(lambda: backward(np.ones((4, 2), np.float32)), fc.ShapeError, message)
+
+
+@pytest.mark.parametrize(("y", "got"), [(np.ones((1, 2)), "float64"), ([1.0], "list")])
+def test_a_custom_layer_whose_forward_changes_the_dtype_is_named(y, got):
+    model = fc.Sequential(fc.Linear(2, 2), Wrong(y=y))
+    message = f"Wrong 'wrong1': its forward gave {got} in a model of float32"
+    refused(lambda: model(np.ones((1, 2), np.float32)), fc.DTypeError, message)

@@ -48,3 +48,46 @@ def test_gorgonia_gives_ten_logits_in_its_dtype(dtype):
     logits = fc.models.gorgonia(dtype)(np.full((3, 1, 28, 28), 0.5, dtype))
     assert logits.shape == (3, 10)
     assert logits.dtype == dtype
+
+
+def test_mxnet_scratch_has_the_seed_s_layers_in_the_seed_s_order():
+    assert kinds(fc.models.mxnet_scratch()) == ("conv1 relu1 pool1 conv2 relu2 pool2 flatten1 linear1 relu3 linear2")
+
+
+def test_mxnet_scratch_has_the_seed_s_weights_and_biases():
+    assert {name: values.shape for name, values in fc.models.mxnet_scratch().state_dict().items()} == {
+        "conv1.weight": (20, 1, 3, 3),
+        "conv1.bias": (20,),
+        "conv2.weight": (50, 20, 5, 5),
+        "conv2.bias": (50,),
+        "linear1.weight": (128, 800),
+        "linear1.bias": (128,),
+        "linear2.weight": (10, 128),
+        "linear2.bias": (10,),
+    }
+
+
+def test_mxnet_scratch_starts_with_the_seed_s_deviation_in_weights_and_biases():
+    for name, values in fc.models.mxnet_scratch(seed=3).state_dict().items():
+        error = 5 * 0.01 / values.size**0.5  # five standard errors
+        assert abs(values.mean()) < error, name
+        assert abs(values.std() - 0.01) < error, name
+
+
+def test_lenet5_has_the_layers_of_the_textbook():
+    model = fc.models.lenet5()
+    assert kinds(model) == ("conv1 tanh1 pool1 conv2 tanh2 pool2 flatten1 linear1 tanh3 linear2 tanh4 linear3")
+    assert sum(parameter.size for parameter in model.parameters()) == 61_706
+
+
+@pytest.mark.parametrize("make", [fc.models.mxnet_scratch, fc.models.lenet5])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_others_give_ten_logits_in_their_dtype(make, dtype):
+    logits = make(dtype)(np.full((3, 1, 28, 28), 0.5, dtype))
+    assert (logits.shape, logits.dtype) == ((3, 10), dtype)
+
+
+@pytest.mark.parametrize("make", [fc.models.mxnet_scratch, fc.models.lenet5])
+def test_the_seed_decides_the_starting_weights_in_either_dtype(make):
+    np.testing.assert_array_equal(make(seed=2).arena.data, make("float64", seed=2).arena.data.astype("float32"))
+    assert (make(seed=2).arena.data != make(seed=3).arena.data).any()

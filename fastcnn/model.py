@@ -1,0 +1,380 @@
+"""What every model is: layers wired together, their parameters in one arena, one way to run them forth and back.
+
+The arrays that flow through a model are numbered: 0 is the input, ``i + 1`` what layer ``i`` makes. ``sources[i]`` are
+the numbers that layer ``i`` takes, all smaller than ``i + 1``, and ``outputs`` those that the model gives. A chain and
+a graph with branches differ in nothing else.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fastcnn import ops, summary, watch
+from fastcnn.errors import ConfigError, DTypeError, ShapeError
+from fastcnn.layers.arguments import float_dtype, whole
+from fastcnn.layers.layer import Backward, Layer, Shape, Training
+from fastcnn.layers.node import Node
+from fastcnn.layers.parameter import Arena, Array, Parameter
+from fastcnn.summary import Place
+
+
+class Model(Layer):
+    """Base of `fastcnn.Sequential` and `fastcnn.Graph`, which see.
+
+    Attributes:
+        layers: All layers, each after those whose outputs it takes.
+        dtype: Of parameters and inputs.
+        seed: Of the starting weights and of dropout's masks.
+        input_shape: Of one sample, if the model was told.
+        sources: For each layer the numbers of the arrays that it takes, see the head of this file.
+        outputs: The numbers of the arrays that the model gives.
+        several: Whether it gives them as a tuple.
+    """
+
+    skips_input_gradient = True
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        sources: Sequence[tuple[int, ...]],
+        outputs: Sequence[int],
+        several: bool,
+        input_shape: Sequence[int] | None,
+        dtype: DTypeLike,
+        seed: int,
+        name: str | None,
+    ) -> None:
+        self.name = name
+        self.layers = list(layers)
+        self.sources = list(sources)
+        self.outputs = tuple(outputs)
+        self.several = several
+        self.seed = whole(seed, f"{self.who}: seed", least=0)
+        self.dtype = float_dtype(dtype, f"{self.who}: dtype")
+        self._give_names()
+        _adopt(self, self.dtype)
+        for parameter_name, parameter in self.named_parameters():
+            parameter.name = parameter_name
+        self._arena = Arena(self.parameters(), self.dtype, self.seed)
+        self._plan()
+
+        self.input_shape: Shape | None = None
+        self._fits: Shape | None = None  # the sample shape that was last found to go through
+        if input_shape is not None:
+            if not isinstance(input_shape, Iterable):
+                raise ConfigError(f"{self.who}: input_shape must be sizes such as (1, 28, 28), got {input_shape!r}")
+            self.input_shape = tuple(whole(size, f"{self.who}: each size of input_shape") for size in input_shape)
+            self.output_shape((1, *self.input_shape))
+
+    def _plan(self) -> None:
+        """Note what runs need: which arrays depend on parameters, and which layer is the last to use an array."""
+        self._learns = [False]  # by number of the array: whether a gradient for it reaches a parameter
+        for layer, sources in zip(self.layers, self.sources, strict=True):
+            self._learns.append(bool(layer.parameters()) or any(self._learns[source] for source in sources))
+        last_user = {source: index for index, sources in enumerate(self.sources) for source in sources}
+        self._drops: list[list[int]] = [[] for _ in self.layers]
+        for number, index in last_user.items():
+            if number not in self.outputs:
+                self._drops[index].append(number)
+
+    @property
+    def arena(self) -> Arena:
+        """The flat arrays of all values and gradients.
+
+        Raises:
+            ConfigError: if parameters have moved into another model.
+        """
+        if any(parameter.arena is not self._arena for parameter in self.parameters()):
+            raise ConfigError(f"{self.who}: has no arena, its layers are part of another model; use parameters()")
+        return self._arena
+
+    # ---- forth and back ----------------------------------------------------------------------------------------------
+
+    def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Any, Backward]:
+        step = Training.of(training)
+        wants_dx = step is None or step.input_gradient
+        wanted = [wants_dx or learns for learns in self._learns]  # by number of the array
+        shapes: list[Shape] = []
+        backwards: list[Backward | None] = []
+
+        def run(index: int, taken: Any) -> Any:
+            layer = self.layers[index]
+            if not wanted[index + 1]:  # nobody asks this layer for a gradient: no need to remember how
+                backwards.append(None)
+                return self._one_forward(layer, taken, step and step.for_layer(index, False))[0]
+            skip = layer.skips_input_gradient and not any(wanted[source] for source in self.sources[index])
+            y, backward = self._one_forward(layer, taken, step and step.for_layer(index, not skip))
+            backwards.append(backward)
+            return y
+
+        outputs = self._run(x, run, shapes)
+
+        def backward(dy: Any) -> Array | None:
+            gradients: list[Array | None] = [None] * len(shapes)
+            for number, part in zip(self.outputs, self._one_each(dy), strict=True):
+                _accumulate(gradients, number, part)
+            for index in reversed(range(len(self.layers))):
+                layer_backward, gradient = backwards[index], gradients[index + 1]
+                if layer_backward is None or gradient is None:
+                    continue
+                gradients[index + 1] = None  # not needed any more
+                layer, sources = self.layers[index], self.sources[index]
+                dx = layer_backward(gradient)
+                for source, part in zip(sources, _parts(layer, dx, len(sources)), strict=True):
+                    if wanted[source]:
+                        _accumulate(gradients, source, _fitting(layer, part, shapes[source]))
+            return gradients[0] if wants_dx else None
+
+        return outputs, backward
+
+    def __call__(self, *x: Any) -> Any:
+        """Evaluate, any batch size; keeps no activation longer than the layers need it. Or, with a node, describe."""
+        if len(x) != 1 or isinstance(x[0], Node):
+            return super().__call__(*x)
+
+        def run(index: int, taken: Any) -> Any:
+            layer = self.layers[index]
+            if isinstance(layer, Model) and watch.current() is None:
+                return layer(taken)
+            return self._one_forward(layer, taken, None)[0]
+
+        return self._run(x[0], run, [])
+
+    def _run(self, x: Array, run: Any, shapes: list[Shape]) -> Any:
+        """Pass an input through ``run(index, input)`` of each layer, and note the shapes of all arrays."""
+        arrays: list[Any] = [self._checked(x)]
+        shapes.append(arrays[0].shape)
+        for index, (layer, sources) in enumerate(zip(self.layers, self.sources, strict=True)):
+            taken = tuple(arrays[source] for source in sources)
+            y = run(index, taken if layer.takes_many else taken[0])
+            if getattr(y, "dtype", None) != self.dtype:
+                got = getattr(y, "dtype", type(y).__name__)
+                raise DTypeError(f"{layer.who}: its forward gave {got} in a model of {self.dtype}; cast the result")
+            arrays.append(y)
+            shapes.append(y.shape)
+            for number in self._drops[index]:
+                arrays[number] = None
+        outputs = tuple(arrays[number] for number in self.outputs)
+        return outputs if self.several else outputs[0]
+
+    @staticmethod
+    def _one_forward(layer: Layer, taken: Any, step: Training | None) -> tuple[Any, Backward]:
+        watcher = watch.current()
+        if watcher is None:
+            return layer.forward(taken, step)
+        return watcher.forward(layer, taken, step, inner=isinstance(layer, Model))
+
+    def _one_each(self, dy: Any) -> tuple[Array, ...]:
+        """The gradients of the outputs, as a tuple."""
+        if not self.several:
+            return (dy,)
+        if not isinstance(dy, tuple) or len(dy) != len(self.outputs):
+            got = f"{len(dy)}" if isinstance(dy, tuple) else type(dy).__name__
+            raise ShapeError(f"{self.who}: backward takes a tuple of {len(self.outputs)} gradients, got {got}")
+        return dy
+
+    # ---- shapes ------------------------------------------------------------------------------------------------------
+
+    def output_shape(self, input_shape: Shape) -> Any:
+        shapes: list[Any] = [input_shape]
+        for layer, sources in zip(self.layers, self.sources, strict=True):
+            shapes.append(self._shape_after(layer, sources, shapes))
+        outputs = tuple(shapes[number] for number in self.outputs)
+        return outputs if self.several else outputs[0]
+
+    def _shape_after(self, layer: Layer, sources: tuple[int, ...], shapes: Sequence[Any]) -> Shape:
+        taken = tuple(shapes[source] for source in sources)
+        try:
+            shape = layer.output_shape(taken if layer.takes_many else taken[0])
+        except ShapeError as error:
+            givers = [repr(self.layers[source - 1].name) for source in sources if source]
+            if not givers or "from '" in str(error):  # an inner model has said it already
+                raise
+            raise type(error)(f"{error} (from {' and '.join(givers)})") from None
+        if isinstance(layer, Model) and layer.several:
+            raise ConfigError(f"{self.who}: {layer.who} has several outputs; only the outermost model may")
+        return tuple(shape)
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        return sum(place.layer.multiply_adds(place.input_shape) for place in self.places(input_shape))
+
+    def places(self, input_shape: Shape) -> list[Place]:
+        """All layers as they stand for an input shape (batch included), those of inner models in their place."""
+        return self._places(input_shape, "input", "")[0]
+
+    def _places(self, input_shape: Shape, input_name: str, prefix: str) -> tuple[list[Place], str]:
+        """The places, and the name of what makes the last of them."""
+        places: list[Place] = []
+        names, shapes = [input_name], [input_shape]
+        for layer, sources in zip(self.layers, self.sources, strict=True):
+            taken = tuple(shapes[source] for source in sources)
+            shape = self._shape_after(layer, sources, shapes)
+            name = f"{prefix}{layer.name}"
+            if isinstance(layer, Model):
+                inside, name = layer._places(taken[0], names[sources[0]], f"{name}.")
+                places += inside
+            else:
+                came_from = tuple(names[source] for source in sources)
+                places.append(Place(name, layer, came_from, taken if layer.takes_many else taken[0], shape))
+            names.append(name)
+            shapes.append(shape)
+        return places, names[self.outputs[0]]
+
+    def _checked(self, x: Array) -> Array:
+        x = np.asarray(x)
+        if x.dtype != self.dtype:
+            raise DTypeError(
+                f"{self.who}: expected {self.dtype} input, got {x.dtype}; use x.astype({self.dtype.name!r})"
+            )
+        sample = x.shape[1:]
+        if self.input_shape is not None and (x.ndim == 0 or sample != self.input_shape):
+            expected = ", ".join(map(str, ("N", *self.input_shape)))
+            raise ShapeError(f"{self.who}: expected input ({expected}), got {x.shape}")
+        if sample != self._fits or x.ndim == 0:
+            self.output_shape(x.shape)
+            self._fits = sample
+        return x
+
+    # ---- parameters --------------------------------------------------------------------------------------------------
+
+    def members(self) -> Iterator[tuple[str, Layer | Parameter]]:
+        for layer in self.layers:
+            yield str(layer.name), layer
+
+    def holds(self, parameters: Iterable[Parameter]) -> bool:
+        """Whether the model was made with all of these parameters."""
+        return set(self._arena.parameters).issuperset(parameters)
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copies of all parameters by name, as PyTorch names them: ``conv1.weight``."""
+        return {name: parameter.data.copy() for name, parameter in self.named_parameters()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Set all parameters from arrays by name; all of them or, if anything is amiss, none.
+
+        Raises:
+            ShapeError: lists every name that is missing, is unknown, or has another shape.
+        """
+        arrays = {name: np.asarray(values) for name, values in state.items()}
+        own = dict(self.named_parameters())
+        problems = [f"{name} is missing" for name in own if name not in arrays]
+        for name, values in arrays.items():
+            if name not in own:
+                problems.append(f"{name} is unknown")
+            elif values.shape != own[name].shape:
+                problems.append(f"{name} has shape {values.shape} instead of {own[name].shape}")
+            elif values.dtype.kind not in "fiu":
+                problems.append(f"{name} holds {values.dtype} instead of real numbers")
+        if problems:
+            raise ShapeError(f"{self.who}: the state dict does not fit: {'; '.join(problems)}")
+        for name, values in arrays.items():
+            own[name].data = values
+
+    def _give_names(self) -> None:
+        names = [layer.name for layer in self.layers if layer.name]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(f"{self.who}: two layers are called {name!r}; give each its own, or no, name")
+        for layer in self.layers:
+            if not layer.name:
+                stem = layer.prefix or type(layer).__name__.lower()
+                layer.name = next(name for n in count(1) if (name := f"{stem}{n}") not in names)
+                names.append(layer.name)
+
+    # ---- for people --------------------------------------------------------------------------------------------------
+
+    def summary(self, input_shape: Sequence[int] | None = None, measure: int | None = None) -> str:
+        """A table of the layers: output shapes, parameters, MFLOP of a forward per sample, kernels.
+
+        A multiplication with its addition counts as two FLOP; where there are none the cell stays empty. Where a layer
+        takes something else than the output of the one above it, a column says what.
+
+        Args:
+            input_shape: Shape of one sample; the model's, or the last one seen, if not given.
+            measure: A batch size: adds the milliseconds that each layer's forward takes, best of five.
+
+        Raises:
+            ConfigError: if no shape is known.
+        """
+        sample = self._sample_shape(input_shape)
+        seconds = None if measure is None else self._measured(whole(measure, f"{self.who}: measure"), sample)
+        return summary.as_table(self.places((1, *sample)), self.dtype.name, seconds)
+
+    def to_dot(self, input_shape: Sequence[int] | None = None) -> str:
+        r"""The model as a drawing in the DOT language of Graphviz: ``dot -Tsvg`` makes a picture of it.
+
+        Args:
+            input_shape: Shape of one sample; the model's, or the last one seen, if not given.
+
+        Raises:
+            ConfigError: if no shape is known.
+
+        >>> model = fc.Sequential(fc.Linear(3, 2), input_shape=(3,))
+        >>> print(model.to_dot())
+        digraph {
+            node [shape=box]
+            "input" [label="input\n(N, 3)"]
+            "linear1" [label="linear1: Linear\n(N, 2)"]
+            "input" -> "linear1"
+        }
+        """
+        sample = self._sample_shape(input_shape)
+        return summary.as_dot(self.places((1, *sample)), sample)
+
+    def _sample_shape(self, input_shape: Sequence[int] | None) -> Shape:
+        shape = input_shape or self.input_shape or self._fits
+        if shape is None:
+            raise ConfigError(f"{self.who}: needs the shape of a sample for that; pass input_shape=(C, H, W)")
+        return tuple(shape)
+
+    def _measured(self, batch: int, sample: Shape) -> dict[str, float]:
+        """Best of five times of each place's forward, in seconds, on normally distributed input."""
+        x = np.random.default_rng(0).standard_normal((batch, *sample)).astype(self.dtype)
+        best: dict[str, float] = {}
+        for _ in range(5):
+            with watch.Profiler() as profile:
+                self(x)
+            for row in profile.rows():
+                best[row["layer"]] = min(row["total"], best.get(row["layer"], row["total"]))
+        return best
+
+    def __repr__(self) -> str:
+        lines = (f"    {layer!r},  # {layer.name}" for layer in self.layers)
+        return "\n".join([f"{type(self).__name__}(", *lines, ")"])
+
+
+def _parts(layer: Layer, dx: Any, sources: int) -> tuple[Any, ...]:
+    """What a backward returned, as a tuple with a gradient for each array that its forward took."""
+    if not layer.takes_many:
+        return (dx,)
+    if not isinstance(dx, tuple) or len(dx) != sources:
+        got = f"{len(dx)}" if isinstance(dx, tuple) else type(dx).__name__
+        raise ShapeError(f"{layer.who}: its backward must return a tuple of {sources} gradients, got {got}")
+    return dx
+
+
+def _fitting(layer: Layer, dx: Any, shape: Shape) -> Array:
+    """A gradient, if it has the shape of the array it belongs to."""
+    if getattr(dx, "shape", None) != shape:
+        got = getattr(dx, "shape", type(dx).__name__)
+        raise ShapeError(f"{layer.who}: its backward must return a gradient of the input's shape {shape}, got {got}")
+    gradient: Array = dx
+    return gradient
+
+
+def _accumulate(gradients: list[Array | None], number: int, gradient: Array) -> None:
+    """Add a gradient to those of an array that several layers take; never in place, for they may be one memory."""
+    before = gradients[number]
+    gradients[number] = gradient if before is None else ops.add(before, gradient)
+
+
+def _adopt(layer: Layer, dtype: np.dtype[Any]) -> None:
+    """Give a dtype to all models inside a layer, itself included."""
+    if isinstance(layer, Model):
+        layer.dtype = dtype
+    for _, member in layer.members():
+        if isinstance(member, Layer):
+            _adopt(member, dtype)

@@ -1,0 +1,193 @@
+"""Looking on while models compute: the shape of every layer's output, where the time goes, where a NaN began.
+
+A watch is a context manager. Models of the same thread tell it of each of their layers, those of inner models
+by dotted names, and know nothing else of it:
+
+>>> model = fc.Sequential(fc.Conv2d(1, 4, 3), fc.ReLU(), fc.Flatten(), fc.Linear(144, 10), input_shape=(1, 8, 8))
+>>> with fc.watch.ShapePrinter():
+...     y = model(np.ones((2, 1, 8, 8), np.float32))
+conv1         Conv2d        (2, 4, 6, 6)
+relu1         ReLU          (2, 4, 6, 6)
+flatten1      Flatten       (2, 144)
+linear1       Linear        (2, 10)
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
+from time import perf_counter
+from typing import Any, Self
+
+import numpy as np
+
+from fastcnn.layers.layer import Backward, Layer, Training
+from fastcnn.layers.parameter import Array
+from fastcnn.tables import table
+
+_watching: ContextVar["Watch | None"] = ContextVar("watch", default=None)
+
+
+def current() -> "Watch | None":
+    """The watch that was entered last in this thread, if any."""
+    return _watching.get()
+
+
+@contextmanager
+def part(name: str) -> Iterator[None]:
+    """Tell the watch, if there is one, how long the block took: a part of a training step that is no layer."""
+    watch = current()
+    started = perf_counter()
+    yield
+    if watch is not None:
+        watch.on_part(name, perf_counter() - started)
+
+
+class Watch:
+    """Base of the watches. Override what you want to know; names are as in summaries: ``block1.conv2``."""
+
+    def on_output(self, name: str, layer: Layer, y: Array, training: bool, seconds: float) -> None:
+        """After the forward of a layer; `training` is False in evaluation."""
+
+    def on_gradient(self, name: str, layer: Layer, dx: Any, seconds: float) -> None:
+        """After the backward of a layer; `dx` is what it returned."""
+
+    def on_part(self, name: str, seconds: float) -> None:
+        """After another part of a training step: "loss" or "optimizer"."""
+
+    def __enter__(self) -> Self:
+        self._path: list[str] = []
+        self._before: Token[Watch | None] = _watching.set(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _watching.reset(self._before)
+
+    def forward(self, layer: Layer, x: Any, training: Training | None, inner: bool) -> tuple[Any, Backward]:
+        """``layer.forward``, watched; called by models. Of an inner model, its layers are told instead of itself."""
+        self._path.append(str(layer.name))
+        name = ".".join(self._path)
+        started = perf_counter()
+        try:
+            y, backward = layer.forward(x, training)
+        finally:
+            self._path.pop()
+        if inner:
+            return y, backward
+        self.on_output(name, layer, y, training is not None, perf_counter() - started)
+
+        def watched_backward(dy: Array) -> Any:
+            started = perf_counter()
+            dx = backward(dy)
+            self.on_gradient(name, layer, dx, perf_counter() - started)
+            return dx
+
+        return y, watched_backward
+
+
+class ShapePrinter(Watch):
+    """Prints name, type and output shape of each layer as it runs, as the debug flag of MXNet's tutorial does.
+
+    Args:
+        write: Takes a line; `print` if not given.
+    """
+
+    def __init__(self, write: Callable[[str], object] = print) -> None:
+        self.write = write
+
+    def on_output(self, name: str, layer: Layer, y: Array, training: bool, seconds: float) -> None:
+        self.write(f"{name:<12}  {type(layer).__name__:<12}  {y.shape}")
+
+
+class FirstNonFinite(Watch):
+    """Finds the layer where infinities or NaN began: the first with one in its parameters or its output.
+
+    Attributes:
+        name: Of that layer; None if there is none.
+        where: For people: ``"the output of Linear 'fc1'"``.
+
+    >>> model = fc.Sequential(fc.Linear(2, 2), fc.ReLU(), fc.Linear(2, 2))
+    >>> model.layers[2].bias.data = [np.inf, 0]
+    >>> with fc.watch.FirstNonFinite() as watch:
+    ...     y = model(np.ones((1, 2), np.float32))
+    >>> watch.where
+    "bias of Linear 'linear2'"
+    """
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+        self.where = ""
+
+    def on_output(self, name: str, layer: Layer, y: Array, training: bool, seconds: float) -> None:
+        if self.name is not None:
+            return
+        who = f"{type(layer).__name__} {name!r}"
+        for parameter_name, parameter in layer.named_parameters():
+            if not np.isfinite(parameter.data).all():
+                self.name, self.where = name, f"{parameter_name} of {who}"
+                return
+        if not np.isfinite(y).all():
+            self.name, self.where = name, f"the output of {who}"
+
+
+class Profiler(Watch):
+    """Adds up the time of each layer, forward and backward, of loss and optimizer, and of all the rest.
+
+    What a layer leaves to threads counts as long as it keeps the calling thread waiting. Evaluation is counted apart.
+
+    >>> model = fc.Sequential(fc.Linear(2, 2), name="tiny")
+    >>> with fc.watch.Profiler() as profile:
+    ...     y = model(np.ones((1, 2), np.float32))
+    >>> [row["layer"] for row in profile.rows()]
+    ['linear1', '(rest)']
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0  # between entering and leaving
+        self._layers: dict[str, tuple[str, dict[str, float]]] = {}
+        self._parts: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        self._entered = perf_counter()
+        return super().__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        self.seconds += perf_counter() - self._entered
+
+    def on_output(self, name: str, layer: Layer, y: Array, training: bool, seconds: float) -> None:
+        self._add(name, layer, "forward" if training else "evaluation", seconds)
+
+    def on_gradient(self, name: str, layer: Layer, dx: Any, seconds: float) -> None:
+        self._add(name, layer, "backward", seconds)
+
+    def on_part(self, name: str, seconds: float) -> None:
+        self._parts[name] = self._parts.get(name, 0.0) + seconds
+
+    def _add(self, name: str, layer: Layer, direction: str, seconds: float) -> None:
+        kind = type(layer).__name__
+        times = self._layers.setdefault(name, (kind, dict.fromkeys(("forward", "backward", "evaluation"), 0.0)))[1]
+        times[direction] += seconds
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A dict per layer, other part, and the rest: layer, type; seconds forward, backward, evaluation, total."""
+        rows: list[dict[str, Any]] = [
+            {"layer": name, "type": kind, **times, "total": sum(times.values())}
+            for name, (kind, times) in self._layers.items()
+        ]
+        rest = self.seconds - sum(row["total"] for row in rows) - sum(self._parts.values())
+        for name, seconds in (*self._parts.items(), ("rest", rest)):
+            rows.append(
+                {"layer": f"({name})", "type": "", "forward": 0, "backward": 0, "evaluation": 0, "total": seconds}
+            )
+        return rows
+
+    def table(self) -> str:
+        """The rows as text, in seconds and % of the whole."""
+        columns = ("forward", "backward", "evaluation", "total")
+        lines: list[tuple[str, ...]] = [("layer", "type", *columns, "%")]
+        for row in self.rows():
+            times = (f"{row[column]:.3f}" if row[column] else "" for column in columns)
+            share = 100 * row["total"] / self.seconds if self.seconds else 0.0
+            lines.append((row["layer"], row["type"], *times, f"{share:.1f}"))
+        lines.append(("total", "seconds", *("" for _ in columns[1:]), f"{self.seconds:.3f}", "100.0"))
+        return table(lines, right=range(2, len(lines[0])))
