@@ -1,0 +1,256 @@
+"""Model files: a model, how it is wired, and what else there is to know about it, in one safetensors file.
+
+The arrays are those of ``model.state_dict()``, under the same names, so any reader of safetensors finds them; arrays
+that only a checkpoint has lie beside them as ``optimizer/NAME``. What else there is stands in the file's metadata
+under ``fastcnn``, as one compact JSON object ``{"format", "metadata", "model"}``: equal models are equal files, and
+the object can grow. `fastcnn.architecture` says what is in ``model``.
+
+Nothing in a file is trusted or run. No name in it is imported; the model is built without its arrays, and only when
+the file's names, shapes and dtypes are exactly the model's are they read. Whatever is amiss is one DataError.
+"""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastcnn.architecture import Classes, describe, one_line, rebuild
+from fastcnn.atomic import replacing
+from fastcnn.errors import ConfigError, DataError
+from fastcnn.init import zeros
+from fastcnn.layers.parameter import Array
+from fastcnn.model import Model
+
+FORMAT = 2
+LONGEST_DESCRIPTION = 2**20  # characters of JSON
+OPTIMIZER = "optimizer/"
+DTYPES = {"float32": "F32", "float64": "F64", "int64": "I64"}  # as safetensors calls those that a file may have
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """What is in a model file.
+
+    Attributes:
+        model: The model, its weights loaded.
+        arrays: The other arrays by name, as ``optimizer.state_dict()`` gave them; empty if the file has none.
+        metadata: What was handed to `write_model_file`, as JSON has it: tuples are lists.
+    """
+
+    model: Model
+    arrays: dict[str, Array]
+    metadata: dict[str, Any]
+
+
+def save(model: Model, path: str | os.PathLike[str], metadata: Mapping[str, Any] | None = None) -> None:
+    """Write a model to a safetensors file: its weights, to the bit, and how it is wired.
+
+    Until the new file is safe on the disk, what was at `path` stays.
+
+    Args:
+        model: A `fastcnn.Sequential` or `fastcnn.Graph`. Layers of your own are kept by the name of their class
+            and their `Layer.config`.
+        path: The file to write, ``"model.safetensors"``.
+        metadata: What you want to know of the model later, in terms of JSON; see `read_model_file`.
+
+    Raises:
+        ConfigError: if `load` could not make the model again, or JSON can't say the metadata; nothing is written then.
+        OSError: if the file cannot be written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> model = fc.Sequential(fc.Linear(3, 2), seed=1)
+    >>> with TemporaryDirectory() as folder:
+    ...     fc.save(model, f"{folder}/model.safetensors", {"scaling": "unit"})
+    ...     again = fc.load(f"{folder}/model.safetensors")
+    >>> bool((again.arena.data == model.arena.data).all())
+    True
+    """
+    write_model_file(path, model, {}, metadata or {})
+
+
+def load(path: str | os.PathLike[str], layers: Classes | None = None) -> Model:
+    """Read a model that `save` wrote, or a checkpoint.
+
+    The file may come from anywhere: it can make layers out of `layers` and fastcnn's own, and nothing else. The
+    constructors of yours get the arguments that the file has.
+
+    Args:
+        path: The file.
+        layers: The classes of the layers of your own that the model has, by name: ``{"Scale": Scale}``.
+
+    Raises:
+        DataError: if the file is missing, damaged, none that fastcnn wrote, or has a layer that is unknown.
+        ConfigError: if `layers` holds something else than classes of layers.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> class Double(fc.Layer):
+    ...     def forward(self, x, training):
+    ...         return 2 * x, lambda dy: 2 * dy
+    >>> with TemporaryDirectory() as folder:
+    ...     fc.save(fc.Sequential(Double()), f"{folder}/model.safetensors")
+    ...     model = fc.load(f"{folder}/model.safetensors", layers={"Double": Double})
+    >>> model(np.ones((1, 2), np.float32))
+    array([[2., 2.]], dtype=float32)
+    """
+    return _read(path, layers, with_arrays=False).model
+
+
+def write_model_file(
+    path: str | os.PathLike[str], model: Model, arrays: Mapping[str, Array], metadata: Mapping[str, Any]
+) -> None:
+    """Write a model with arrays beside it, ``optimizer.state_dict()`` for one: see `save`.
+
+    Args:
+        path: The file to write.
+        model: The model.
+        arrays: float32, float64 or int64, of any shapes.
+        metadata: A dict in terms of JSON.
+
+    Raises:
+        ConfigError: as `save`, and for arrays of other dtypes.
+        OSError: if the file cannot be written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> model = fc.Sequential(fc.Linear(3, 2))
+    >>> with TemporaryDirectory() as folder:
+    ...     write_model_file(f"{folder}/model", model, fc.SGD(model.parameters()).state_dict(), {"epoch": 3})
+    ...     file = read_model_file(f"{folder}/model")
+    >>> file.arrays, file.metadata
+    ({'steps': array(0)}, {'epoch': 3})
+    """
+    from safetensors import SafetensorError  # here, and below: `import fastcnn` can do without
+    from safetensors.numpy import save as to_safetensors
+
+    who = f"save {str(path)!r}"
+    if not isinstance(model, Model):
+        raise ConfigError(f"{who}: expected a model, got {type(model).__name__}; put layers into a Sequential")
+    architecture, classes = describe(model)
+    try:
+        entries = {"format": FORMAT, "metadata": dict(metadata), "model": architecture}
+        description = json.dumps(entries, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{who}: the metadata must be finite numbers, strings, lists, dicts: {error}") from error
+    _check_that_it_loads(who, model, description, classes)
+
+    tensors = {name: parameter.data for name, parameter in model.named_parameters()}
+    for name, array in arrays.items():
+        if np.asarray(array).dtype.name not in DTYPES:
+            raise ConfigError(f"{who}: expected {', '.join(DTYPES)} arrays, got {np.asarray(array).dtype} as {name!r}")
+        tensors[OPTIMIZER + name] = array
+    try:
+        rows_first = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+        content = to_safetensors(rows_first, {"fastcnn": description})
+    except (SafetensorError, UnicodeError) as error:
+        raise ConfigError(f"{who}: safetensors can't hold that: {one_line(error)}") from error
+    with replacing(path) as file:
+        file.write(content)
+
+
+def read_model_file(path: str | os.PathLike[str], layers: Classes | None = None) -> ModelFile:
+    """Read all that is in a model file, see `load`; for an example see `write_model_file`.
+
+    Args:
+        path: The file.
+        layers: The classes of the layers of your own, by name.
+
+    Raises:
+        DataError: as `load`.
+        ConfigError: as `load`.
+    """
+    return _read(path, layers, with_arrays=True)
+
+
+def _check_that_it_loads(who: str, model: Model, description: str, classes: Classes) -> None:
+    """See that the description makes a model with the same parameters. It costs no memory: they stay undrawn."""
+    names = [name for name, _ in model.named_parameters()]
+    problems = [f"two parameters are called {name!r}" for name in sorted(set(names)) if names.count(name) > 1]
+    problems += [f"a parameter is called {name!r}" for name in names if name.startswith(OPTIMIZER)]
+    try:
+        again = rebuild(_parsed(who, description)["model"], who, classes)
+    except DataError as error:
+        raise ConfigError(f"{one_line(error)}; mend the layer's config(), see Layer.config") from error
+    if not problems and _expected(again) != _expected(model):
+        problems.append("made anew by what its layers' config() say it has other parameters, or another dtype")
+    if problems:
+        raise ConfigError(f"{who}: the file could not be loaded again: {problems[0]}; rename, or mend config()")
+
+
+def _read(path: str | os.PathLike[str], layers: Classes | None, with_arrays: bool) -> ModelFile:
+    from safetensors import SafetensorError, safe_open
+
+    who = f"load {os.fspath(path)!r}"
+    if not os.path.isfile(path):
+        found = "a folder" if os.path.isdir(path) else "nothing of that name" if not os.path.exists(path) else "no file"
+        raise DataError(f"{who}: expected a safetensors file, got {found}; check the path")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            entries = _parsed(who, (file.metadata() or {}).get("fastcnn", ""))
+            model = rebuild(entries["model"], who, layers)
+            others = _check_header(who, file, model)
+            for parameter in model.parameters():
+                parameter.init = zeros  # what it would draw the file replaces
+            for name, parameter in model.named_parameters():
+                parameter.data = file.get_tensor(name)
+            arrays = {name.removeprefix(OPTIMIZER): file.get_tensor(name) for name in others if with_arrays}
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{who}: damaged or no safetensors file ({one_line(error)}); check the path") from error
+    return ModelFile(model, arrays, entries["metadata"])
+
+
+def _parsed(who: str, description: str) -> dict[str, Any]:
+    """The JSON object in the metadata, its outermost layer checked."""
+    if len(description) > LONGEST_DESCRIPTION:
+        raise DataError(f"{who}: expected a description of at most {LONGEST_DESCRIPTION} characters, got more")
+    try:
+        entries = json.loads(description, parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError):
+        entries = None
+    if not isinstance(entries, dict) or "format" not in entries:
+        raise DataError(
+            f"{who}: expected fastcnn's description in the metadata, got {description[:40]!r}; "
+            "a file of weights alone goes into a model by load_state_dict"
+        )
+    if entries["format"] != FORMAT:
+        age = "older" if entries["format"] == 1 else "newer"
+        raise DataError(f"{who}: expected format {FORMAT}, got {entries['format']!r:.60}; use the {age} fastcnn")
+    if not isinstance(entries.get("metadata"), dict) or "model" not in entries:
+        raise DataError(f"{who}: expected a model and metadata in fastcnn's description, got {description[:40]!r}")
+    return entries
+
+
+def _finite(number: str) -> float:
+    if math.isfinite(value := float(number)):
+        return value
+    raise ValueError(f"{number} is no finite number")
+
+
+def _expected(model: Model) -> dict[str, tuple[str, list[int]]]:
+    """Dtype and shape of each of the model's arrays, by name."""
+    return {name: (DTYPES[model.dtype.name], list(parameter.shape)) for name, parameter in model.named_parameters()}
+
+
+def _check_header(who: str, file: Any, model: Model) -> list[str]:
+    """Hold what the header says of the arrays to what the model needs; the names of the arrays beside it."""
+    expected = _expected(model)
+    found = {}
+    for name in file.keys():  # noqa: SIM118  (it is no dict)
+        header = file.get_slice(name)
+        found[name] = (header.get_dtype(), list(header.get_shape()))
+    others = [name for name in found if name.startswith(OPTIMIZER)]
+    problems = [f"{name!r:.60} is missing" for name in expected if name not in found]
+    for name, (dtype, shape) in found.items():
+        if name in others:
+            if dtype not in DTYPES.values() or len(shape) > 8:
+                problems.append(f"{name!r:.60} is {dtype} {shape!r:.60}, no array that fastcnn writes")
+        elif name not in expected:
+            problems.append(f"{name!r:.60} is none of the model's")
+        elif (dtype, shape) != expected[name]:
+            problems.append(f"{name!r:.60} is {dtype} {shape!r:.60} instead of {' '.join(map(str, expected[name]))}")
+    if problems:
+        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise DataError(f"{who}: the arrays are not those of the model in it: {'; '.join(problems[:3])}{more}")
+    return others
