@@ -1,187 +1,58 @@
-"""The training loop: epochs of shuffled batches, what they cost, how good the model is after each.
+"""The training loop: epochs of batches, what they cost, how good the model is after each; to be stopped anywhere.
 
-It prints and writes nothing. Whoever wants to see or keep something passes a `Callback`: the command line its
-progress bar and its run folder, you whatever you like.
+It prints and writes nothing. Whoever wants to see or keep something passes a `Callback`: one of `fastcnn.callbacks`,
+or one's own.
+
+Exactly one thing happens at a time: a step, or an evaluation of one batch. Between any two of them a run may be
+stopped; the weights, ``optimizer.state_dict()`` and ``trainer.progress`` of that moment are all that a new process
+needs to go on to the same bits and the same figures, but for times.
 """
 
-import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcnn import models
-from fastcnn.data import scale_pixels, soft_targets
-from fastcnn.errors import ConfigError, DataError, FastcnnError
-from fastcnn.graph import Sequential
-from fastcnn.layers.arguments import choice, positive, real, whole
-from fastcnn.layers.parameter import Array, flat_runs
-from fastcnn.losses import REDUCTIONS, CrossEntropyLoss, LogProductLoss, Loss, ProductLoss
-from fastcnn.optim import Optimizer, RMSprop
-from fastcnn.training import train_step
+from fastcnn.data.samples import Batches, Samples, checked_batches, samples_of
+from fastcnn.errors import ConfigError, DataError, DTypeError, ShapeError
+from fastcnn.judge import Evaluation, Judge, Metric, checked_metric, evaluate, per_sample
+from fastcnn.layers.arguments import whole
+from fastcnn.layers.parameter import flat_runs
+from fastcnn.losses import Loss
+from fastcnn.metrics import BatchMetrics, EpochMetrics, History, Progress
+from fastcnn.model import Model
+from fastcnn.optim import Optimizer
+from fastcnn.signals import deferred
+from fastcnn.training import NonFiniteError, train_step
 
-LOSSES: dict[str, type[Loss]] = {
-    "crossentropy": CrossEntropyLoss,
-    "product": ProductLoss,
-    "log-product": LogProductLoss,
-}
+__all__ = ["BatchMetrics", "Callback", "EpochMetrics", "Evaluation", "History", "Progress", "Trainer", "evaluate"]
 
 SMOOTHING = 0.01  # how much of the newest batch's cost goes into the moving loss, as in MXNet's tutorial
 SHUFFLE_STREAM = 1 << 32  # second half of the keys of the orders, apart from those that draw weights
 JUDGED_TRAINING_SAMPLES = 10_000
-EVALUATION_BATCH = 500
 
 
-class NonFiniteCostError(FastcnnError, ArithmeticError):
-    """The cost or a weight became infinite or NaN: there is nothing left to train."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """All that decides what a run computes. The defaults are those of Gorgonia's tutorial.
-
-    What differs from it on purpose: samples are shuffled, and the cost is a cross-entropy. Equal settings and
-    equal data give equal bits, on one instruction-set level and any number of threads.
-
-    Attributes:
-        model: ``"gorgonia"``, see `fastcnn.models`.
-        dtype: float32 or float64.
-        loss: A key of `LOSSES`.
-        reduction: Of the loss, not "none"; ``"mean_elements"`` divides by samples times classes, as Gorgonia does.
-        optimizer: ``"rmsprop"``, see `fastcnn.optim`, with `lr`, `decay` and `eps`.
-        scaling: Of the pixels, see `fastcnn.data.pixel_table`. Targets are 0.9 at the label, 0.1 elsewhere.
-        epochs: How often the training samples are gone through.
-        batch_size: Samples in a step. The last batch of an epoch takes what is left; Gorgonia drops it.
-        limit: Train on the first so many images only; None takes all.
-        shuffle: Whether each epoch has an order of its own; without, it is the order of the file.
-        seed: Of the starting weights, the dropout masks and the orders.
-
-    Raises:
-        ConfigError: for a name that is unknown or a number out of range.
-    """
-
-    model: str = "gorgonia"
-    dtype: str = "float32"
-    loss: str = "crossentropy"
-    reduction: str = "mean_elements"
-    optimizer: str = "rmsprop"
-    lr: float = 0.001
-    decay: float = 0.999
-    eps: float = 1e-8
-    scaling: str = "gorgonia"
-    epochs: int = 10
-    batch_size: int = 100
-    limit: int | None = None
-    shuffle: bool = True
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        choices = {
-            "model": ("gorgonia",),
-            "dtype": ("float32", "float64"),
-            "loss": tuple(LOSSES),
-            "reduction": tuple(name for name in REDUCTIONS if name != "none"),
-            "optimizer": ("rmsprop",),
-            "scaling": ("gorgonia", "unit"),
-        }
-        for name, allowed in choices.items():
-            choice(getattr(self, name), allowed, f"settings: {name}")
-        for name, least in {"epochs": 1, "batch_size": 1, "limit": 1, "seed": 0}.items():
-            if (name, getattr(self, name)) != ("limit", None):
-                whole(getattr(self, name), f"settings: {name}", least)
-        positive(self.lr, "settings: lr")
-        positive(self.eps, "settings: eps")
-        real(self.decay, "settings: decay", "from 0 to below 1", lambda decay: 0 <= decay < 1)
-        if not isinstance(self.shuffle, bool):
-            raise ConfigError(f"settings: shuffle must be True or False, got {self.shuffle!r}")
-
-
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """Labelled images, kept as bytes and turned into numbers a batch at a time.
-
-    MNIST's 60,000 take 47 MB that way instead of 188 or 376.
-
-    Attributes:
-        images: uint8 ``(N, C, H, W)``.
-        labels: uint8 ``(N,)``, 0 to 9.
-        dtype: What the numbers are to be, float32 or float64.
-        scaling: Of the pixels, see `fastcnn.data.pixel_table`.
-
-    Raises:
-        DataError: if there is not one label for each image.
-    """
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
-    dtype: str = "float32"
-    scaling: str = "gorgonia"
-
-    def __post_init__(self) -> None:
-        if len(self.images) != len(self.labels):
-            raise DataError(f"Samples: expected a label an image, got {len(self.images)} and {len(self.labels)}")
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def inputs(self, which: slice | NDArray[Any]) -> Array:
-        """The images `which` as a model takes them, ``(n, C, H, W)``."""
-        return scale_pixels(self.images[which], self.scaling, self.dtype)
-
-    def targets(self, which: slice | NDArray[Any]) -> Array:
-        """Their soft targets ``(n, 10)``: 0.9 at the label, 0.1 elsewhere."""
-        return soft_targets(self.labels[which], self.dtype)
-
-
-@dataclass(frozen=True)
-class BatchMetrics:
-    """A step of training.
-
-    Attributes:
-        epoch: Number of the epoch, from 1.
-        batch: Number of the batch in it, from 1.
-        cost: Before the update.
-        samples: How many samples this epoch has gone through so far.
-        images_per_second: Of this epoch so far.
-    """
-
-    epoch: int
-    batch: int
-    cost: float
-    samples: int
-    images_per_second: float
-
-
-@dataclass(frozen=True)
-class EpochMetrics:
-    """An epoch of training, and how good the model is after it.
-
-    Attributes:
-        epoch: Number of the epoch, from 1.
-        cost: Mean of the costs of its batches, weighted by their samples: each cost as it was when the batch
-            came, with dropout. So it lags behind the model, most of all in the first epoch.
-        moving_loss: Exponential moving average of all batches' costs since the first one of the run.
-        train_accuracy: Share of training samples that the model, in evaluation mode after the epoch, gets
-            right, judged by the first 10,000 (or all, if there are fewer) in the order of the file.
-        test_accuracy: The same for all test samples.
-        seconds: The whole epoch's, evaluation included.
-        images_per_second: Training samples by the time that training alone took.
-    """
-
-    epoch: int
-    cost: float
-    moving_loss: float
-    train_accuracy: float
-    test_accuracy: float
-    seconds: float
-    images_per_second: float
+class _Stopped(Exception):
+    """A callback wants `fit` to end."""
 
 
 class Callback:
-    """Is told how training goes. Override what you want to know; what you raise ends the training."""
+    """Is told how training goes. Override what you want to know; what you raise ends the training.
+
+    Set ``trainer.should_stop = True`` to end it in good order, before the next step.
+
+    >>> class Patience(Callback):
+    ...     def on_epoch(self, trainer, metrics):
+    ...         trainer.should_stop = metrics.cost < 0.1
+    """
+
+    def on_start(self, trainer: "Trainer") -> None:
+        """When `Trainer.fit` begins."""
 
     def on_batch(self, trainer: "Trainer", metrics: BatchMetrics) -> None:
         """After each step."""
@@ -189,41 +60,53 @@ class Callback:
     def on_epoch(self, trainer: "Trainer", metrics: EpochMetrics) -> None:
         """After each epoch and its evaluation."""
 
+    def on_end(self, trainer: "Trainer") -> None:
+        """When `Trainer.fit` ends, also by an error or a Ctrl-C; the last callback first."""
+
 
 class Trainer:
-    """Trains a model that tells 10 classes apart; the targets are 0.9 at the label, 0.1 elsewhere.
-
-    For other numbers of classes or other targets write a loop of your own around `fastcnn.train_step`.
+    """Trains a model.
 
     Args:
-        model: Ends in 10 logits. Its seed also decides the orders of the samples.
+        model: Its seed also decides the orders of the samples.
         loss: With any reduction but "none".
         optimizer: Holds the parameters of the model.
-        batch_size: Samples in a step.
+        batch_size: Samples in a step; the last one of an epoch takes what is left.
         shuffle: Whether each epoch goes through the samples in an order of its own.
         callbacks: Told in the order given.
+        metric: What the accuracies in `EpochMetrics` are: ``"auto"``, the share of samples whose largest output is at
+            their label, for models with one output ``(N, classes)`` and samples with labels; a function of outputs and
+            targets that gives a number for each sample, ``(N,)``; or None.
 
     Attributes:
-        epoch: How many epochs are complete.
-        moving_loss: As in `EpochMetrics`; None before the first step.
+        progress: How far it has come. To resume a run, set it beside the model's and the optimizer's state.
+        history: All epochs that this trainer has completed.
+        last_epoch: Number of the epoch that `fit` ends with.
+        samples_in_epoch: How many training samples `fit` goes through in an epoch; None if it can't know.
+        should_stop: Set by callbacks to end `fit` before its next step.
+
+    Raises:
+        ConfigError: if `batch_size` is no positive whole number, or `metric` none of the three.
 
     >>> digits = fc.data.load_dataset("sample")
-    >>> train = Samples(digits.train_images[:200], digits.train_labels[:200])
-    >>> test = Samples(digits.test_images[:100], digits.test_labels[:100])
-    >>> model = fc.models.gorgonia()
-    >>> trainer = Trainer(model, fc.CrossEntropyLoss(), fc.RMSprop(model.parameters()), batch_size=50)
-    >>> [metrics.epoch for metrics in trainer.fit(train, test, epochs=2)]
-    [1, 2]
+    >>> x = fc.data.scale_pixels(digits.train_images, "unit", "float32")
+    >>> model = fc.Sequential(fc.Flatten(), fc.Linear(784, 10), input_shape=(1, 28, 28))
+    >>> trainer = Trainer(model, fc.CrossEntropyLoss(), fc.SGD(model.parameters(), 0.1))
+    >>> history = trainer.fit(x[:500], digits.train_labels[:500], epochs=2)
+    >>> history.column("epoch"), history[-1].train_accuracy > 0.7
+    ([1, 2], True)
     """
 
     def __init__(
         self,
-        model: Sequential,
+        model: Model,
         loss: Loss,
         optimizer: Optimizer,
+        *,
         batch_size: int = 100,
         shuffle: bool = True,
         callbacks: Sequence[Callback] = (),
+        metric: Metric | str | None = "auto",
     ) -> None:
         self.model = model
         self.loss = loss
@@ -231,40 +114,91 @@ class Trainer:
         self.batch_size = whole(batch_size, "Trainer: batch_size")
         self.shuffle = shuffle
         self.callbacks = list(callbacks)
-        self.epoch = 0
-        self.moving_loss: float | None = None
+        self.metric = checked_metric(metric, "Trainer")
+        self.progress = Progress()
+        self.history = History()
+        self.last_epoch = 0
+        self.samples_in_epoch: int | None = None
+        self.should_stop = False
 
-    @classmethod
-    def from_settings(cls, settings: Settings) -> "Trainer":
-        """A trainer with the model, loss and optimizer that the settings name."""
-        model = models.gorgonia(settings.dtype, seed=settings.seed)
-        loss = LOSSES[settings.loss](settings.reduction)
-        optimizer = RMSprop(model.parameters(), settings.lr, settings.decay, settings.eps)
-        return cls(model, loss, optimizer, settings.batch_size, settings.shuffle)
-
-    def fit(self, train: Samples, test: Samples, epochs: int) -> list[EpochMetrics]:
+    def fit(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        epochs: int = 1,
+        validation: tuple[Any, Any] | Samples | Batches | None = None,
+    ) -> History:
         """Train for so many epochs more, and tell the callbacks and the caller how it went.
 
+        In the main thread a Ctrl-C, or any other signal with a Python handler, waits for the end of the step (or of
+        the batch under evaluation) and is raised there: model, optimizer and `progress` fit together, and a later
+        `fit`, or one in another process, goes on from there. Only a second signal, more than 0.2 s after the first and
+        while that still waits, lands where it comes, and leaves a step half done.
+
+        Args:
+            x: Inputs ``(N, ...)`` of the model's dtype. Or `Samples`. Or an iterable of batches ``(x, y)`` that gives
+                the same ones each time that it is iterated: a list of them, or an object whose ``__iter__`` starts
+                anew; no generator, unless for one epoch alone.
+            y: Targets as the loss takes them, see `fastcnn.losses`; a tuple for a model with several outputs. None
+                unless `x` is an array.
+            epochs: How many. One that was under way, in a resumed run, is the first of them.
+            validation: What to judge the model by after each epoch: a tuple ``(x, y)`` of arrays, `Samples`, or an
+                iterable of batches.
+
+        Returns:
+            The metrics of the epochs that this call completed.
+
         Raises:
-            DataError: if the images have another size than the model takes, or there are none.
-            NonFiniteCostError: as soon as a cost is infinite or NaN, or a weight at the end of an epoch; the
-                callbacks do not hear of that epoch. The model is of no use then.
+            DataError: if inputs and targets differ in number, there are none, or a batch is not ``(x, y)``.
+            ShapeError: if the inputs have another size than the model takes.
+            DTypeError: if their dtype is another than the model's.
+            ConfigError: if `progress` is not of this optimizer, these samples or this batch size.
+            NonFiniteError: as soon as a cost is infinite or NaN, before the update; or a weight, at the end of an
+                epoch. The message says where.
         """
+        train = samples_of(x, y, "Trainer.fit")
+        test = None if validation is None else _validation(validation)
         self.check(train)
         self.check(test)
-        return [self._run_epoch(train, test) for _ in range(whole(epochs, "Trainer: epochs"))]
+        self.last_epoch = self.progress.epoch + whole(epochs, "Trainer.fit: epochs")
+        self.samples_in_epoch = len(train) if isinstance(train, Samples) else None
+        self._check_progress()
+        self.should_stop = False
+        before = len(self.history)
+        with deferred() as land, ExitStack() as ends, suppress(_Stopped):
+            for callback in self.callbacks:
+                callback.on_start(self)
+                ends.callback(callback.on_end, self)
+            while self.progress.epoch < self.last_epoch:
+                self._run_epoch(train, test, lambda: self._pause(land))
+        return History(self.history[before:])
 
-    def check(self, samples: Samples) -> None:
-        """Raise a DataError if these samples are not for this model."""
-        expected = self.model.input_shape
-        got = samples.images.shape[1:]
-        if expected is not None and got != expected:
-            raise DataError(
-                f"Trainer: the {self.model.name} model takes images {expected}, channels, height, width, "
-                f"but those of the data set are {got}; use another data set"
-            )
-        if not len(samples):
+    def check(self, data: Samples | Batches | None) -> None:
+        """Raise an error if these samples are not for this model. Batches from an iterable are checked as they come.
+
+        Raises:
+            DataError: if there are none.
+            ShapeError, DTypeError: if the first one's input is not what the model takes.
+        """
+        if not isinstance(data, Samples):
+            return
+        if not len(data):
             raise DataError("Trainer: expected at least one sample, got none; check the data set")
+        sample = data.inputs(slice(0, 1))
+        if sample.dtype != self.model.dtype:
+            raise DTypeError(
+                f"Trainer: expected {self.model.dtype} inputs, got {sample.dtype}; "
+                f"use x.astype({self.model.dtype.name!r})"
+            )
+        expected = self.model.input_shape
+        if expected is not None and sample.shape[1:] != expected:
+            kind = "images" if len(expected) == 3 else "inputs"
+            raise ShapeError(
+                f"Trainer: the model takes {kind} {expected}, but those of the data set are {sample.shape[1:]}; "
+                "use another data set"
+            )
+        self.model.output_shape(sample.shape)
 
     def order(self, count: int, epoch: int) -> NDArray[np.intp]:
         """In which order `epoch` goes through `count` samples; depends on nothing else but the seed."""
@@ -273,58 +207,111 @@ class Trainer:
         key = np.array([self.model.seed, SHUFFLE_STREAM + epoch], np.uint64)
         return np.random.Generator(np.random.Philox(key=key)).permutation(count)
 
-    def _run_epoch(self, train: Samples, test: Samples) -> EpochMetrics:
-        epoch = self.epoch + 1
+    def _check_progress(self) -> None:
+        """Raise a ConfigError if the epoch under way can't be of this optimizer and these samples."""
+        progress = self.progress
+        if progress.batch and progress.steps != self.optimizer.steps:
+            raise ConfigError(
+                f"Trainer: the progress is that of step {progress.steps}, but the optimizer has taken "
+                f"{self.optimizer.steps}; restore both from one checkpoint"
+            )
+        count = self.samples_in_epoch
+        if count is not None and progress.samples != min(progress.batch * self.batch_size, count):
+            raise ConfigError(
+                f"Trainer: the progress has {progress.samples} samples in {progress.batch} batches, which can't be in "
+                f"batches of {self.batch_size} out of {count}; go on with the samples and the batch size of before"
+            )
+
+    def _pause(self, land: Callable[[], None]) -> None:
+        """Between two steps: the one place where signals and callbacks end a run."""
+        land()
+        if self.should_stop:
+            raise _Stopped
+
+    def _run_epoch(self, train: Samples | Batches, test: Samples | Batches | None, pause: Callable[[], None]) -> None:
+        pause()
         started = time.perf_counter()
-        cost = self._train(train, epoch)
-        trained = time.perf_counter()
-        assert self.moving_loss is not None
+        images_per_second = self._train(train, pause)
+        done = self.progress
+        assert done.moving_loss is not None
+        judge = Judge(self.model, self.metric, pause)
+        unknown = Evaluation(0, None, None)
+        on_training = judge(train, None, JUDGED_TRAINING_SAMPLES) if isinstance(train, Samples) else unknown
+        on_test = unknown if test is None else judge(test, self.loss)
         metrics = EpochMetrics(
-            epoch=epoch,
-            cost=cost,
-            moving_loss=self.moving_loss,
-            train_accuracy=accuracy(self.model, train, JUDGED_TRAINING_SAMPLES),
-            test_accuracy=accuracy(self.model, test),
+            epoch=done.epoch + 1,
+            cost=done.cost_sum / done.samples,
+            moving_loss=done.moving_loss,
+            train_accuracy=on_training.accuracy,
+            test_accuracy=on_test.accuracy,
+            test_cost=on_test.cost,
             seconds=time.perf_counter() - started,
-            images_per_second=len(train) / (trained - started),
+            images_per_second=images_per_second,
         )
-        self.epoch = epoch
+        self.progress = done.after(metrics)
+        self.history.append(metrics)
         for callback in self.callbacks:
             callback.on_epoch(self, metrics)
-        return metrics
 
-    def _train(self, train: Samples, epoch: int) -> float:
-        """Go through all samples once and return the mean cost."""
-        order = self.order(len(train), epoch)
+    def _train(self, train: Samples | Batches, pause: Callable[[], None]) -> float:
+        """Go through what is left of the epoch, and return the speed."""
+        epoch = self.progress.epoch + 1
+        already = self.progress.samples
         started = time.perf_counter()
-        total = 0.0
-        done = 0
-        for batch, first in enumerate(range(0, len(train), self.batch_size), start=1):
-            which = order[first : first + self.batch_size]
-            cost = train_step(self.model, self.loss, self.optimizer, train.inputs(which), train.targets(which))
-            if not math.isfinite(cost):
-                raise NonFiniteCostError(
-                    f"the cost became {cost} in epoch {epoch}, batch {batch}; use a smaller learning rate"
-                )
-            before = cost if self.moving_loss is None else self.moving_loss
-            self.moving_loss = (1 - SMOOTHING) * before + SMOOTHING * cost
-            total += cost * len(which)
-            done += len(which)
-            speed = done / (time.perf_counter() - started)
+        speed = 0.0
+        for x, y in self._batches(train, epoch, self.progress.batch):
+            pause()
+            cost = self._step(x, y, epoch)
+            speed = (self.progress.samples - already) / max(time.perf_counter() - started, 1e-9)
+            metrics = BatchMetrics(epoch, self.progress.batch, cost, self.progress.samples, speed)
             for callback in self.callbacks:
-                callback.on_batch(self, BatchMetrics(epoch, batch, cost, done, speed))
+                callback.on_batch(self, metrics)
         if not all(np.isfinite(values).all() for values, _ in flat_runs(self.model.parameters())):
-            raise NonFiniteCostError(
-                f"a weight became infinite or NaN at the end of epoch {epoch}; use a smaller learning rate"
+            raise NonFiniteError(
+                f"epoch {epoch}: a weight became infinite or NaN by its end; use a smaller learning rate"
             )
-        return total / len(train)
+        pause()
+        return speed
+
+    def _batches(self, train: Samples | Batches, epoch: int, done: int) -> Iterator[tuple[Any, Any]]:
+        """The batches of an epoch without those that are done."""
+        if isinstance(train, Samples):
+            order = self.order(len(train), epoch)
+            for first in range(done * self.batch_size, len(train), self.batch_size):
+                which = order[first : first + self.batch_size]
+                yield train.inputs(which), train.targets(which)
+        else:
+            batches = checked_batches(train, f"epoch {epoch}")
+            if sum(1 for _ in islice(batches, done)) < done:
+                raise DataError(
+                    f"Trainer: expected the {done} batches of epoch {epoch} that are done, got fewer; go on with the "
+                    "iterable of before, one that starts anew each time"
+                )
+            yield from batches
+
+    def _step(self, x: Any, y: Any, epoch: int) -> float:
+        """One step; its progress is noted before anybody hears of it. Returns the cost per sample."""
+        done = self.progress
+        try:
+            cost = train_step(self.model, self.loss, self.optimizer, x, y)
+        except NonFiniteError as error:
+            error.args = (f"epoch {epoch}, batch {done.batch + 1}: {error}",)
+            raise
+        cost = per_sample(cost, self.loss, len(x))
+        before = cost if done.moving_loss is None else done.moving_loss
+        self.progress = replace(
+            done,
+            batch=done.batch + 1,
+            samples=done.samples + len(x),
+            cost_sum=done.cost_sum + cost * len(x),
+            moving_loss=(1 - SMOOTHING) * before + SMOOTHING * cost,
+            steps=self.optimizer.steps,
+        )
+        return cost
 
 
-def accuracy(model: Sequential, samples: Samples, at_most: int | None = None) -> float:
-    """Share of the samples, or of the first `at_most`, whose largest logit is at their label."""
-    count = min(len(samples), at_most or len(samples))
-    right = 0
-    for first in range(0, count, EVALUATION_BATCH):
-        which = slice(first, min(first + EVALUATION_BATCH, count))
-        right += int((model(samples.inputs(which)).argmax(axis=1) == samples.labels[which]).sum())
-    return right / count
+def _validation(given: Any) -> Samples | Batches:
+    """A pair whose first is an array is a pair of arrays; any other is an iterable of two batches."""
+    if isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], np.ndarray):
+        return samples_of(given[0], given[1], "Trainer.fit: validation")
+    return samples_of(given, None, "Trainer.fit: validation")

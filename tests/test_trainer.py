@@ -1,65 +1,47 @@
-"""Trainer: what it computes an epoch from, in which order, and whom it tells."""
+"""Trainer: what it computes an epoch from, whom it tells, what it refuses."""
+
+import threading
 
 import numpy as np
 import pytest
+from tiny_training import Diary, Does, tiny_arrays, tiny_trainer, untimed
 
 import fastcnn as fc
-from fastcnn.trainer import Callback, NonFiniteCostError, Samples, Settings, Trainer, accuracy
+from fastcnn.data.samples import ArraySamples, ImageSamples
+from fastcnn.losses import Loss
+from fastcnn.trainer import Callback, Trainer, evaluate
+from fastcnn.training import NonFiniteError
 
-
-def tiny_samples(count, seed=0, dtype="float64"):
-    """Images of 4x4 whose label shows in one bright pixel."""
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, 10, count).astype(np.uint8)
-    images = rng.integers(0, 60, (count, 1, 4, 4)).astype(np.uint8)
-    images.reshape(count, 16)[np.arange(count), labels] = 255
-    return Samples(images, labels, dtype)
-
-
-def tiny_trainer(callbacks=(), lr=0.01, seed=0, **options):
-    model = fc.Sequential(
-        fc.Flatten(), fc.Linear(16, 10), fc.Dropout(0.1), input_shape=(1, 4, 4), dtype="float64", seed=seed
-    )
-    optimizer = fc.RMSprop(model.parameters(), lr)
-    return Trainer(model, fc.CrossEntropyLoss(), optimizer, callbacks=callbacks, **options)
-
-
-class Diary(Callback):
-    def __init__(self):
-        self.batches, self.epochs = [], []
-
-    def on_batch(self, trainer, metrics):
-        self.batches.append(metrics)
-
-    def on_epoch(self, trainer, metrics):
-        self.epochs.append(metrics)
+# ---- what an epoch is ------------------------------------------------------------------------------------------------
 
 
 def test_it_learns():
-    metrics = tiny_trainer().fit(tiny_samples(400), tiny_samples(100, seed=1), epochs=20)
-    assert metrics[-1].test_accuracy > 0.95 and metrics[-1].train_accuracy > 0.95
-    assert metrics[-1].cost < metrics[0].cost
+    history = tiny_trainer().fit(*tiny_arrays(400), epochs=5, validation=tiny_arrays(100, seed=1))
+    assert history[-1].test_accuracy > 0.95 and history[-1].train_accuracy > 0.95
+    assert history[-1].cost < history[0].cost and history[-1].test_cost < history[0].test_cost
 
 
-def test_an_epoch_is_these_train_steps():
-    samples = tiny_samples(25)
-    model = fc.Sequential(fc.Flatten(), fc.Linear(16, 10), input_shape=(1, 4, 4), dtype="float64", seed=7)
-    loss, optimizer = fc.CrossEntropyLoss(), fc.SGD(model.parameters(), 0.1)
-    twin = fc.Sequential(fc.Flatten(), fc.Linear(16, 10), input_shape=(1, 4, 4), dtype="float64", seed=7)
-    twin_optimizer = fc.SGD(twin.parameters(), 0.1)
+@pytest.mark.parametrize("reduction", ["mean", "mean_elements", "sum"])
+def test_an_epoch_is_these_train_steps(reduction):
+    x, y = tiny_arrays(25)
+    model, twin = (fc.Sequential(fc.Linear(16, 10), dtype="float64", seed=7) for _ in range(2))
+    loss, optimizer = fc.CrossEntropyLoss(reduction), fc.SGD(model.parameters(), 0.01)
+    twin_optimizer = fc.SGD(twin.parameters(), 0.01)
 
-    [metrics] = Trainer(model, loss, optimizer, batch_size=10).fit(samples, samples, epochs=1)
+    [metrics] = Trainer(model, loss, optimizer, batch_size=10).fit(x, y, validation=(x, y))
 
     order = np.random.Generator(np.random.Philox(key=[7, 2**32 + 1])).permutation(25)
     costs = []
     for which in (order[:10], order[10:20], order[20:]):  # the last, smaller batch too
-        x = fc.data.scale_pixels(samples.images[which], "gorgonia", "float64")
-        y = fc.data.soft_targets(samples.labels[which], "float64")
-        costs.append(fc.train_step(twin, loss, twin_optimizer, x, y))
+        cost = fc.train_step(twin, loss, twin_optimizer, x[which], y[which])
+        costs.append(cost / len(which) if reduction == "sum" else cost)  # per sample, whatever the reduction
     assert model.arena.data.tobytes() == twin.arena.data.tobytes()
     assert metrics.cost == pytest.approx(np.average(costs, weights=[10, 10, 5]), rel=1e-14)
     moving = 0.99 * (0.99 * costs[0] + 0.01 * costs[1]) + 0.01 * costs[2]
     assert metrics.moving_loss == pytest.approx(moving, rel=1e-14)
+    test_cost = loss(twin(x), y) / (25 if reduction == "sum" else 1)
+    assert metrics.test_cost == pytest.approx(test_cost, rel=1e-14)
+    assert metrics.test_accuracy == metrics.train_accuracy == (twin(x).argmax(axis=1) == y).mean()
 
 
 def test_each_epoch_has_an_order_of_its_own_that_the_seed_decides():
@@ -71,119 +53,253 @@ def test_each_epoch_has_an_order_of_its_own_that_the_seed_decides():
     np.testing.assert_array_equal(tiny_trainer(shuffle=False).order(50, epoch=3), np.arange(50))
 
 
+def test_arrays_samples_and_batches_are_ways_to_say_the_same():
+    x, y = tiny_arrays(25)
+    batches = [(x[i : i + 10], y[i : i + 10]) for i in (0, 10, 20)]
+    trainers = [tiny_trainer(shuffle=False) for _ in range(4)]
+    histories = [
+        trainers[0].fit(x, y, epochs=2, validation=(x, y)),
+        trainers[1].fit(ArraySamples(x, y), epochs=2, validation=ArraySamples(x, y)),
+        trainers[2].fit(batches, epochs=2, validation=batches),
+        trainers[3].fit(tuple(batches[:]), epochs=2, validation=(batches[0], batches[1])),
+    ]
+    assert len({trainer.model.arena.data.tobytes() for trainer in trainers}) == 1
+    assert untimed(histories[0]) == untimed(histories[1])
+    by_batches = histories[2]
+    assert by_batches.column("train_accuracy") == [None, None]
+    assert by_batches.column("test_accuracy") == histories[0].column("test_accuracy")
+    np.testing.assert_allclose(by_batches.column("test_cost"), histories[0].column("test_cost"), rtol=1e-14)
+    assert histories[3].column("cost") == by_batches.column("cost")
+
+
+def test_without_validation_and_without_a_metric_nothing_is_made_up():
+    [metrics] = tiny_trainer(metric=None).fit(*tiny_arrays(20))
+    assert (metrics.train_accuracy, metrics.test_accuracy, metrics.test_cost) == (None, None, None)
+
+
+def test_soft_targets_have_an_accuracy():
+    x, y = tiny_arrays(20)
+    samples = ArraySamples(x, fc.data.soft_targets(y, "float64"))
+    [metrics] = tiny_trainer().fit(samples, validation=(x, y))
+    assert metrics.train_accuracy == metrics.test_accuracy
+
+
+def test_a_metric_of_ones_own():
+    def distance(outputs, targets):
+        return abs(outputs.argmax(axis=1) - targets)
+
+    trainer = tiny_trainer(metric=distance)
+    x, y = tiny_arrays(30)
+    [metrics] = trainer.fit(x, y, validation=(x[:20], y[:20]))
+    assert metrics.train_accuracy == distance(trainer.model(x), y).mean()
+    assert metrics.test_accuracy == distance(trainer.model(x[:20]), y[:20]).mean()
+
+
+class TwoHeads(Loss):
+    """Cross-entropy of two outputs."""
+
+    def forward(self, logits, target):
+        parts = [fc.CrossEntropyLoss().forward(*pair) for pair in zip(logits, target, strict=True)]
+        return sum(value for value, _ in parts), lambda: tuple(backward() for _, backward in parts)
+
+
+def test_a_model_with_two_outputs():
+    x, y = tiny_arrays(60)
+    node = fc.Input(16)
+    heads = [fc.Linear(16, 10)(node), fc.Linear(16, 2)(node)]
+    model = fc.Graph(node, heads, dtype="float64")
+    trainer = Trainer(model, TwoHeads(), fc.SGD(model.parameters(), 0.5), batch_size=20)
+    history = trainer.fit(x, (y, y % 2), epochs=30, validation=(x, (y, y % 2)))
+    assert history[-1].test_cost < history[0].test_cost / 3
+    assert history[-1].test_accuracy is None and history[-1].train_accuracy is None
+
+
+def test_images_train_as_they_did_before_their_form_could_be_chosen():
+    digits = fc.data.load_dataset("sample")
+    train = ImageSamples(digits.train_images[:200], digits.train_labels[:200])
+    test = ImageSamples(digits.test_images[:100], digits.test_labels[:100])
+    model, twin = (fc.Sequential(fc.Flatten(), fc.Linear(784, 10), input_shape=(1, 28, 28)) for _ in range(2))
+    Trainer(model, fc.CrossEntropyLoss(), fc.SGD(model.parameters()), batch_size=200).fit(train, validation=test)
+    order = np.random.Generator(np.random.Philox(key=[0, 2**32 + 1])).permutation(200)
+    x = fc.data.scale_pixels(digits.train_images[:200][order], "gorgonia", "float32")
+    y = fc.data.soft_targets(digits.train_labels[:200][order], "float32")
+    fc.train_step(twin, fc.CrossEntropyLoss(), fc.SGD(twin.parameters()), x, y)
+    assert model.arena.data.tobytes() == twin.arena.data.tobytes()
+
+
 def test_fitting_twice_goes_on_where_it_stopped():
-    samples = tiny_samples(30)
     at_once, in_two = tiny_trainer(), tiny_trainer()
-    expected = at_once.fit(samples, samples, epochs=3)
-    metrics = in_two.fit(samples, samples, epochs=1) + in_two.fit(samples, samples, epochs=2)
-    assert [m.epoch for m in metrics] == [1, 2, 3]
-    assert [(m.cost, m.moving_loss) for m in metrics] == [(m.cost, m.moving_loss) for m in expected]
+    expected = at_once.fit(*tiny_arrays(30), epochs=3)
+    history = in_two.fit(*tiny_arrays(30), epochs=1) + in_two.fit(*tiny_arrays(30), epochs=2)
+    assert untimed(history) == untimed(expected) == untimed(in_two.history)
     assert in_two.model.arena.data.tobytes() == at_once.model.arena.data.tobytes()
 
 
-def test_callbacks_hear_of_every_batch_and_every_epoch():
+def test_it_trains_in_other_threads_too():
+    trainer = tiny_trainer()
+    thread = threading.Thread(target=trainer.fit, args=tiny_arrays(20))
+    thread.start()
+    thread.join()
+    assert trainer.progress.epoch == 1
+
+
+# ---- whom it tells ---------------------------------------------------------------------------------------------------
+
+
+def test_callbacks_hear_of_everything_in_order():
     diary = Diary()
-    metrics = tiny_trainer([diary], batch_size=10).fit(tiny_samples(25), tiny_samples(5), epochs=2)
-    assert diary.epochs == metrics
-    assert [(b.epoch, b.batch, b.samples) for b in diary.batches] == [
-        (epoch, *batch) for epoch in (1, 2) for batch in ((1, 10), (2, 20), (3, 25))
-    ]
+    history = tiny_trainer([diary]).fit(*tiny_arrays(25), epochs=2)
+    epoch = ["batch 1", "batch 2", "batch 3"]
+    assert diary.calls == ["start", *epoch, "epoch 1", *epoch, "epoch 2", "end"]
+    assert diary.epochs == history
+    assert [(b.epoch, b.samples) for b in diary.batches] == [(e, n) for e in (1, 2) for n in (10, 20, 25)]
     assert all(batch.images_per_second > 0 for batch in diary.batches)
 
 
-def test_accuracy_is_the_share_of_right_answers_in_evaluation_mode():
-    model = fc.Sequential(fc.Flatten(), fc.Dropout(0.9), fc.Linear(16, 10), input_shape=(1, 4, 4), dtype="float64")
-    model.parameters()[0].data = np.eye(10, 16)  # the brightest of the first ten pixels wins
-    samples = tiny_samples(1200)
-    wrong = np.array([3, 700, 1199])
-    samples.labels[wrong] = (samples.labels[wrong] + 1) % 10
-    assert accuracy(model, samples) == 1197 / 1200
-    assert accuracy(model, samples, at_most=700) == 699 / 700
-    assert accuracy(model, samples, at_most=10_000) == 1197 / 1200
+def test_callbacks_see_a_progress_that_is_up_to_date():
+    seen = []
 
-
-def test_a_cost_that_is_no_number_ends_the_training_with_epoch_and_batch():
-    diary = Diary()
-    trainer = tiny_trainer([diary], batch_size=10)
-
-    class Breaks(Callback):
+    class Looks(Callback):
         def on_batch(self, trainer, metrics):
-            if (metrics.epoch, metrics.batch) == (2, 1):
-                trainer.model.arena.data[0] = np.nan
+            seen.append((trainer.progress.batch == metrics.batch, trainer.progress.steps == trainer.optimizer.steps))
 
-    trainer.callbacks.append(Breaks())
-    with pytest.raises(NonFiniteCostError, match="became nan in epoch 2, batch 2"):
-        trainer.fit(tiny_samples(25), tiny_samples(5), epochs=5)
-    assert len(diary.epochs) == 1 and trainer.epoch == 1
+        def on_epoch(self, trainer, metrics):
+            seen.append((trainer.progress.epoch == metrics.epoch, trainer.history[-1] is metrics))
+
+    tiny_trainer([Looks()]).fit(*tiny_arrays(25), epochs=2)
+    assert seen == [(True, True)] * 8
+
+
+def test_whoever_heard_of_the_start_hears_of_the_end_whatever_happens():
+    class Fails(Callback):
+        def on_start(self, trainer):
+            raise RuntimeError("no")
+
+    first, second = Diary(), Diary()
+    with pytest.raises(RuntimeError, match="no"):
+        tiny_trainer([first, Fails(), second]).fit(*tiny_arrays(25))
+    assert (first.calls, second.calls) == (["start", "end"], [])
+
+
+@pytest.mark.parametrize(("batch", "steps", "epochs"), [(1, 4, 1), (3, 6, 1), (None, 6, 2)])
+def test_a_callback_can_stop_the_training_and_it_can_go_on(batch, steps, epochs):
+    class Stops(Callback):
+        def on_batch(self, trainer, metrics):
+            trainer.should_stop = (metrics.epoch, metrics.batch) == (2, batch)
+
+        def on_epoch(self, trainer, metrics):
+            trainer.should_stop = (metrics.epoch, None) == (2, batch)
+
+    undisturbed, trainer, diary = tiny_trainer(), tiny_trainer([Stops()]), Diary()
+    expected = undisturbed.fit(*tiny_arrays(25), epochs=4)
+    trainer.callbacks.append(diary)
+    history = trainer.fit(*tiny_arrays(25), epochs=4)
+    assert (trainer.optimizer.steps, len(history), diary.calls[-1]) == (steps, epochs, "end")
+    trainer.callbacks = []
+    assert len(trainer.fit(*tiny_arrays(25), epochs=4 - epochs)) == 4 - epochs
+    assert untimed(trainer.history) == untimed(expected)
+    assert trainer.model.arena.data.tobytes() == undisturbed.model.arena.data.tobytes()
+
+
+# ---- what is refused -------------------------------------------------------------------------------------------------
+
+
+def set_weight(value):
+    def change(trainer):
+        trainer.model.parameters()[0].data[0] = value
+
+    return change
+
+
+def test_a_cost_that_is_no_number_ends_the_training_with_epoch_batch_and_layer():
+    diary = Diary()
+    trainer = tiny_trainer([diary, Does(set_weight(np.nan), epoch=2, batch=1)])
+    with pytest.raises(NonFiniteError, match=r"^epoch 2, batch 2: the cost became nan.*linear1.*smaller") as caught:
+        trainer.fit(*tiny_arrays(25), epochs=5)
+    assert caught.value.layer == "linear1"
+    assert (len(diary.epochs), trainer.progress.epoch, trainer.progress.batch) == (1, 1, 1)
+    assert trainer.optimizer.steps == trainer.progress.steps == 4  # the update did not happen
 
 
 def test_weights_that_are_no_numbers_end_the_training():
-    class Breaks(Callback):
-        def on_batch(self, trainer, metrics):
-            trainer.model.arena.data[0] = np.inf
-
     diary = Diary()
-    with pytest.raises(NonFiniteCostError, match="a weight became infinite or NaN at the end of epoch 1"):
-        tiny_trainer([Breaks(), diary]).fit(tiny_samples(25), tiny_samples(5), epochs=5)
+    trainer = tiny_trainer([Does(set_weight(np.inf), batch=3), diary])
+    with pytest.raises(NonFiniteError, match=r"^epoch 1: a weight became infinite or NaN"):
+        trainer.fit(*tiny_arrays(25), epochs=5)
     assert not diary.epochs
 
 
 def test_weights_of_a_layer_that_moved_on_are_looked_at_where_they_are():
-    trainer = tiny_trainer()
+    trainer = tiny_trainer([Does(set_weight(np.inf), batch=3)])
     fc.Sequential(*trainer.model.layers, dtype="float64")
-
-    class Breaks(Callback):
-        def on_batch(self, trainer, metrics):
-            trainer.model.parameters()[0].data[0] = np.inf
-
-    trainer.callbacks.append(Breaks())
-    with pytest.raises(NonFiniteCostError, match="a weight became infinite"):
-        trainer.fit(tiny_samples(25), tiny_samples(5), epochs=1)
+    with pytest.raises(NonFiniteError, match="a weight became infinite"):
+        trainer.fit(*tiny_arrays(25))
 
 
-def test_samples_need_a_label_each():
-    with pytest.raises(fc.DataError, match="expected a label an image, got 5 and 3"):
-        Samples(np.zeros((5, 1, 4, 4), np.uint8), np.zeros(3, np.uint8))
-
-
-def test_samples_of_another_size_or_none_are_refused_before_training():
+def test_samples_of_another_size_or_dtype_or_none_are_refused_before_training():
     trainer = tiny_trainer()
-    other = Samples(np.zeros((3, 1, 5, 4), np.uint8), np.zeros(3, np.uint8), "float64")
-    for training, test in ((other, tiny_samples(3)), (tiny_samples(3), other)):
-        with pytest.raises(fc.DataError, match=r"takes images \(1, 4, 4\).*are \(1, 5, 4\)"):
-            trainer.fit(training, test, epochs=1)
-    with pytest.raises(fc.DataError, match="at least one sample"):
-        trainer.fit(tiny_samples(0), tiny_samples(3), epochs=1)
+    good = tiny_arrays(5)
+    wide = np.zeros((5, 17)), good[1]
+    single = good[0].astype(np.float32), good[1]
+    for error, says, wrong in [
+        (fc.ShapeError, r"takes inputs \(16,\).*are \(17,\)", wide),
+        (fc.DTypeError, "expected float64 inputs, got float32", single),
+        (fc.DataError, "at least one sample", (good[0][:0], good[1][:0])),
+    ]:
+        for training, validation in ((wrong, good), (good, wrong)):
+            with pytest.raises(error, match=says):
+                trainer.fit(*training, validation=validation)
+    with pytest.raises(fc.ShapeError, match="linear1"):
+        model = fc.Sequential(fc.Linear(16, 10), dtype="float64")  # without an input shape the layers say it
+        Trainer(model, fc.CrossEntropyLoss(), fc.SGD(model.parameters())).fit(*wide)
     assert trainer.optimizer.steps == 0
 
 
-def test_the_settings_of_a_run_are_those_of_gorgonia():
-    trainer = Trainer.from_settings(Settings())
-    optimizer = trainer.optimizer
-    assert (optimizer.lr, optimizer.decay, optimizer.eps) == (0.001, 0.999, 1e-8)
-    assert (trainer.batch_size, trainer.model.name) == (100, "gorgonia")
-    assert isinstance(trainer.loss, fc.CrossEntropyLoss) and trainer.loss.reduction == "mean_elements"
-
-
-def test_the_settings_reach_the_trainer():
-    settings = Settings(dtype="float64", loss="product", reduction="sum", lr=0.5, seed=9, batch_size=7, shuffle=False)
-    trainer = Trainer.from_settings(settings)
-    assert (trainer.model.dtype, trainer.model.seed, trainer.optimizer.lr) == (np.float64, 9, 0.5)
-    assert (trainer.batch_size, trainer.shuffle) == (7, False)
-    assert isinstance(trainer.loss, fc.ProductLoss) and trainer.loss.reduction == "sum"
+X, Y = tiny_arrays(4)
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("arguments", "error", "says"),
     [
-        {"epochs": 0}, {"epochs": -1}, {"epochs": 1.5}, {"batch_size": 0}, {"limit": 0}, {"seed": -1},
-        {"loss": "hinge"}, {"model": "resnet"}, {"optimizer": "adam"}, {"loss": ["product"]},
-        {"lr": float("nan")}, {"lr": "0.1"}, {"eps": 0}, {"decay": 1}, {"dtype": "int8"}, {"reduction": "none"},
-        {"reduction": "avg"}, {"scaling": "z"}, {"epochs": None}, {"seed": None}, {"shuffle": "no"},
+        ((X,), fc.ConfigError, "Trainer.fit: expected the targets y"),
+        ((ArraySamples(X, Y), Y), fc.ConfigError, "Trainer.fit: expected no y beside samples"),
+        ((7,), fc.ConfigError, "expected arrays x and y, samples, or an iterable of batches"),
+        ((X, Y[:3]), fc.DataError, r"a target for each input, got inputs \(4, 16\) and targets \(3,\)"),
+        (([],), fc.DataError, "^epoch 1: expected batches"),
+        (([(X, Y), X],), fc.DataError, "^batch 2 of epoch 1: expected a pair"),
+        (([(X, Y, Y)],), fc.DataError, "^batch 1 of epoch 1: expected a pair .* got 3 items"),
+        (([(X[:0], Y[:0])],), fc.DataError, "^batch 1 of epoch 1: expected samples, got an x of shape"),
     ],
-    ids=str,
-)  # fmt: skip
-def test_settings_out_of_range_are_refused_by_name(wrong):
+    ids=range(8),
+)
+def test_data_in_another_form_is_refused(arguments, error, says):
+    with pytest.raises(error, match=says):
+        tiny_trainer().fit(*arguments)
+
+
+def test_a_generator_is_gone_through_once():
+    trainer = tiny_trainer()
+    batches = ((X, Y) for _ in range(3))
+    with pytest.raises(fc.DataError, match=r"^epoch 2: expected batches .* got none; .* generator"):
+        trainer.fit(batches, epochs=2)
+    assert (trainer.progress.epoch, trainer.progress.batch) == (1, 0)
+    trainer.fit([(X, Y)])  # all is well with the trainer
+    with pytest.raises(fc.DataError, match=r"^evaluation: expected batches"):
+        trainer.fit(X, Y, epochs=2, validation=iter([(X, Y)]))
+
+
+@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"batch_size": 2.5}, {"metric": "f1"}], ids=str)
+def test_arguments_out_of_range_are_refused(wrong):
     [name] = wrong
-    with pytest.raises(fc.ConfigError, match=f"settings: {name} must be"):
-        Settings(**wrong)
+    with pytest.raises(fc.ConfigError, match=f"Trainer: {name} must be"):
+        tiny_trainer(**wrong)
+    with pytest.raises(fc.ConfigError, match=r"Trainer.fit: epochs must be"):
+        tiny_trainer().fit(X, Y, epochs=0)
+
+
+def test_evaluate_is_what_the_epochs_say():
+    trainer = tiny_trainer()
+    x, y = tiny_arrays(25)
+    [metrics] = trainer.fit(x, y, validation=(x, y))
+    found = evaluate(trainer.model, ArraySamples(x, y), trainer.loss)
+    assert (found.samples, found.accuracy, found.cost) == (25, metrics.test_accuracy, metrics.test_cost)

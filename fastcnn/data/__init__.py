@@ -1,4 +1,4 @@
-"""Data sets: the IDX file format, MNIST and its relatives, and the two ways to scale pixels.
+"""Data sets and pictures: IDX files, MNIST and its relatives, image files, and the two ways to scale pixels.
 
 >>> import fastcnn.data
 >>> digits = fastcnn.data.load_dataset("sample")
@@ -6,18 +6,29 @@
 ((4000, 1, 28, 28), (1000, 1, 28, 28))
 """
 
+from fastcnn.data.digits import mnist_style
 from fastcnn.data.download import fetch_mnist
 from fastcnn.data.idx import read_idx, write_idx
+from fastcnn.data.images import read_images
 from fastcnn.data.mnist import Dataset, cache_dir, load_dataset
+from fastcnn.data.png import contact_sheet, save_png
+from fastcnn.data.samples import ArraySamples, ImageSamples, Samples
 from fastcnn.data.transforms import pixel_table, scale_pixels, soft_targets
 
 __all__ = [
+    "ArraySamples",
     "Dataset",
+    "ImageSamples",
+    "Samples",
     "cache_dir",
+    "contact_sheet",
     "fetch_mnist",
     "load_dataset",
+    "mnist_style",
     "pixel_table",
     "read_idx",
+    "read_images",
+    "save_png",
     "scale_pixels",
     "soft_targets",
     "write_idx",

@@ -1,0 +1,141 @@
+"""How good a model is: its accuracy, or another metric, and its cost over samples."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastcnn.data.samples import Batches, Samples, checked_batches, labels_of
+from fastcnn.errors import ConfigError, DataError, ShapeError
+from fastcnn.layers.arguments import whole
+from fastcnn.layers.parameter import Array
+from fastcnn.losses import Loss
+from fastcnn.model import Model
+
+Metric = Callable[[Any, Any], Array]  # (outputs, targets) -> (N,), a number for each sample
+
+EVALUATION_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found.
+
+    Attributes:
+        samples: How many it judged; 0 where there turned out to be nothing to find.
+        accuracy: Share of right answers, or the mean of another metric; None without one.
+        cost: Mean per sample; None without a loss.
+
+    >>> Evaluation(samples=2, accuracy=0.5, cost=None).accuracy
+    0.5
+    """
+
+    samples: int
+    accuracy: float | None
+    cost: float | None
+
+
+def evaluate(
+    model: Model,
+    samples: Samples | Batches,
+    loss: Loss | None = None,
+    at_most: int | None = None,
+    *,
+    metric: Metric | str | None = "auto",
+) -> Evaluation:
+    """Judge a model, in evaluation mode.
+
+    Args:
+        model: Any.
+        samples: `Samples`, or an iterable of batches ``(x, y)``.
+        loss: Gives the mean cost per sample; None for no cost.
+        at_most: Judge by the first so many samples; None takes all.
+        metric: As `Trainer` takes it.
+
+    Raises:
+        DataError: if there are no samples, or a batch is not ``(x, y)``.
+        ShapeError: if the metric doesn't give one number for each sample.
+
+    >>> model = fc.Sequential(fc.Linear(2, 2))
+    >>> model.parameters()[0].data = np.eye(2)                  # the larger input wins
+    >>> x = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], np.float32)
+    >>> evaluate(model, [(x, np.array([0, 1, 1]))], at_most=2)
+    Evaluation(samples=2, accuracy=1.0, cost=None)
+    """
+    return Judge(model, checked_metric(metric, "evaluate"))(samples, loss, at_most)
+
+
+class Judge:
+    """Evaluates one model; `pause` is called before each batch and may raise."""
+
+    def __init__(self, model: Model, metric: Metric | str | None, pause: Callable[[], None] = lambda: None) -> None:
+        self.model = model
+        self.metric = metric
+        self.pause = pause
+
+    def __call__(self, samples: Samples | Batches, loss: Loss | None, at_most: int | None = None) -> Evaluation:
+        """As `evaluate`; stops after one batch, having judged none, where there turns out to be nothing to find."""
+        count = 0
+        total, cost = 0.0, 0.0
+        measured = True
+        for x, y, labels in _batches(samples, None if at_most is None else whole(at_most, "evaluate: at_most")):
+            self.pause()
+            outputs = self.model(x)
+            values = self._measure(outputs, y, labels, len(x))
+            if values is None and loss is None:
+                return Evaluation(0, None, None)
+            if values is None:
+                measured = False
+            else:
+                total += float(values.sum(dtype=np.float64))
+            if loss is not None:
+                cost += per_sample(loss.forward(outputs, y)[0], loss, len(x)) * len(x)
+            count += len(x)
+        if not count:
+            raise DataError("evaluate: expected at least one sample, got none; check the data set")
+        return Evaluation(count, total / count if measured else None, None if loss is None else cost / count)
+
+    def _measure(self, outputs: Any, targets: Any, labels: Array | None, count: int) -> Array | None:
+        if self.metric is None:
+            return None
+        if callable(self.metric):
+            values = np.asarray(self.metric(outputs, targets))
+            if values.shape != (count,):
+                raise ShapeError(f"metric: expected a number for each of {count} samples, got shape {values.shape}")
+            return values
+        if labels is None or isinstance(outputs, tuple) or outputs.ndim != 2:
+            return None
+        right: Array = outputs.argmax(axis=1) == labels
+        return right
+
+
+def checked_metric(metric: Metric | str | None, who: str) -> Metric | str | None:
+    """The metric, if it is one."""
+    if metric is None or metric == "auto" or callable(metric):
+        return metric
+    raise ConfigError(f"{who}: metric must be 'auto', None or a function of outputs and targets, got {metric!r}")
+
+
+def per_sample(value: Any, loss: Loss, count: int) -> float:
+    """A loss's value for a batch of so many, as the mean per sample."""
+    return float(np.mean(value)) / (count if loss.reduction == "sum" else 1)
+
+
+def _batches(samples: Samples | Batches, at_most: int | None) -> Iterator[tuple[Any, Any, Array | None]]:
+    """Inputs, targets and, where there are any, labels."""
+    if isinstance(samples, Samples):
+        count = len(samples) if at_most is None else min(len(samples), at_most)
+        for first in range(0, count, EVALUATION_BATCH):
+            which = slice(first, min(first + EVALUATION_BATCH, count))
+            labels = None if samples.labels is None else samples.labels[which]
+            yield samples.inputs(which), samples.targets(which), labels
+        return
+    for x, y in checked_batches(samples, "evaluation"):
+        if at_most is not None and len(x) > at_most:
+            x, y = x[:at_most], tuple(part[:at_most] for part in y) if isinstance(y, tuple) else y[:at_most]
+        yield x, y, labels_of(y)
+        if at_most is not None:
+            at_most -= len(x)
+            if not at_most:
+                return

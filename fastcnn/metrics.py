@@ -1,0 +1,154 @@
+"""What training tells of itself: figures of each batch and each epoch, and how far it has come."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+from fastcnn.errors import ConfigError
+from fastcnn.layers.arguments import real, whole
+
+
+@dataclass(frozen=True)
+class BatchMetrics:
+    """A step of training.
+
+    Attributes:
+        epoch: Number of the epoch, from 1.
+        batch: Number of the batch in it, from 1.
+        cost: Per sample, before the update.
+        samples: How many samples this epoch has gone through so far.
+        images_per_second: Of this epoch so far, as far as this process did it.
+
+    >>> BatchMetrics(epoch=1, batch=2, cost=0.5, samples=200, images_per_second=99.0).cost
+    0.5
+    """
+
+    epoch: int
+    batch: int
+    cost: float
+    samples: int
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """An epoch of training, and how good the model is after it. None is what there is nothing to say of.
+
+    Attributes:
+        epoch: Number of the epoch, from 1.
+        cost: Mean per sample over the epoch: each batch's as it was when the batch came, with dropout. So it lags
+            behind the model, most of all in the first epoch.
+        moving_loss: Exponential moving average of all batches' costs per sample since the first one of the run.
+        train_accuracy: Share of training samples that the model, in evaluation mode after the epoch, gets
+            right, judged by the first 10,000 (or all, if there are fewer) in their own order. None where these come
+            from an iterable, which is gone through once an epoch. With another metric, its mean.
+        test_accuracy: The same for all validation samples. None without them.
+        test_cost: Mean cost per validation sample.
+        seconds: The whole epoch's, evaluation included; only of this process, where the epoch was resumed.
+        images_per_second: Training samples by the time that training alone took.
+
+    >>> EpochMetrics(1, 0.5, 0.6, 0.8, None, None, 1.0, 99.0).judged_cost
+    0.5
+    """
+
+    epoch: int
+    cost: float
+    moving_loss: float
+    train_accuracy: float | None
+    test_accuracy: float | None
+    test_cost: float | None
+    seconds: float
+    images_per_second: float
+
+    @property
+    def judged_cost(self) -> float:
+        """What there is to compare models by if there is no accuracy: `test_cost`, or without validation `cost`."""
+        return self.cost if self.test_cost is None else self.test_cost
+
+
+class History(list[EpochMetrics]):
+    """A list of the metrics of epochs.
+
+    >>> History([EpochMetrics(1, 0.5, 0.6, 0.8, 0.7, 0.5, 1.0, 99.0)]).column("test_accuracy")
+    [0.7]
+    """
+
+    @property
+    def best(self) -> EpochMetrics | None:
+        """The first epoch of the highest test accuracy; where there is none, of the lowest cost. None if empty."""
+        best: EpochMetrics | None = None
+        for metrics in self:
+            if best is None or _is_better(metrics, best.test_accuracy, best.judged_cost):
+                best = metrics
+        return best
+
+    def column(self, name: str) -> list[Any]:
+        """One attribute of `EpochMetrics` for all epochs."""
+        return [getattr(metrics, name) for metrics in self]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far training has come. With the model's and the optimizer's state it is all that a resumed run needs.
+
+    Attributes:
+        epoch: How many epochs are complete, evaluation included.
+        batch: How many batches are done of the epoch under way.
+        samples: How many samples these had.
+        cost_sum: Sum of the costs of those samples.
+        moving_loss: As in `EpochMetrics`; None before the first step.
+        steps: ``optimizer.steps`` after the last step.
+        best_epoch: The epoch that `History.best` names, of all complete ones; None before the first.
+        best_accuracy: Its test accuracy, if there was one.
+        best_cost: Its cost: of the validation samples, or without them of the training.
+
+    >>> Progress.of({"epoch": 2, "steps": 80}).epoch
+    2
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    samples: int = 0
+    cost_sum: float = 0.0
+    moving_loss: float | None = None
+    steps: int = 0
+    best_epoch: int | None = None
+    best_accuracy: float | None = None
+    best_cost: float | None = None
+
+    @classmethod
+    def of(cls, entries: Mapping[str, Any]) -> Self:
+        """From a dict such as ``dataclasses.asdict`` makes, perhaps by way of a JSON file.
+
+        Raises:
+            ConfigError: for an unknown entry, or a value that can't be.
+        """
+        defaults = {field.name: field.default for field in fields(cls)}
+        if unknown := set(entries) - set(defaults):
+            raise ConfigError(f"Progress: expected the entries {', '.join(defaults)}, got {min(unknown)!r}")
+        values: dict[str, Any] = {}
+        for name, value in entries.items():
+            if value is None and defaults[name] is None:
+                continue
+            if name in ("epoch", "batch", "samples", "steps", "best_epoch"):
+                values[name] = whole(value, f"Progress: {name}", least=0)
+            else:
+                values[name] = real(value, f"Progress: {name}", "a number", lambda number: True)
+        progress = cls(**values)
+        if bool(progress.batch) != bool(progress.samples) or (progress.batch and progress.moving_loss is None):
+            raise ConfigError(f"Progress: batch, samples and moving_loss don't go together in {progress}")
+        return progress
+
+    def after(self, metrics: EpochMetrics) -> "Progress":
+        """The progress once the epoch under way is complete."""
+        best = self.best_epoch, self.best_accuracy, self.best_cost
+        if self.best_epoch is None or _is_better(metrics, self.best_accuracy, self.best_cost):
+            best = metrics.epoch, metrics.test_accuracy, metrics.judged_cost
+        return Progress(metrics.epoch, 0, 0, 0.0, self.moving_loss, self.steps, *best)
+
+
+def _is_better(metrics: EpochMetrics, best_accuracy: float | None, best_cost: float | None) -> bool:
+    """Whether an epoch beats the best one so far: by accuracy, or by cost as long as no epoch has had an accuracy."""
+    if metrics.test_accuracy is not None:
+        return best_accuracy is None or metrics.test_accuracy > best_accuracy
+    return best_accuracy is None and (best_cost is None or metrics.judged_cost < best_cost)

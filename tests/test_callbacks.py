@@ -1,0 +1,215 @@
+"""The callbacks that come with fastcnn."""
+
+import csv
+import io
+import json
+import os
+import re
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import fastcnn as fc
+from fastcnn.callbacks import MONITORS, Checkpoint, CSVLog, EarlyStopping, JSONLog, ProgressBar
+from fastcnn.metrics import EpochMetrics
+from fastcnn.serialize import read_model_file
+from fastcnn.trainer import Callback, Trainer
+
+X, Y = np.eye(4, dtype=np.float32), np.array([0, 1, 0, 1])
+
+
+def trainer_with(*callbacks):
+    model = fc.Sequential(fc.Linear(4, 2), seed=1)
+    return Trainer(model, fc.CrossEntropyLoss(), fc.SGD(model.parameters()), batch_size=3, callbacks=callbacks)
+
+
+def epoch(number, **figures):
+    usual = {"test_accuracy": 0.5, "train_accuracy": 0.5, "test_cost": 1.0, "cost": 1.0, "moving_loss": 1.0}
+    return EpochMetrics(**(usual | figures), epoch=number, seconds=1.0, images_per_second=1.0)
+
+
+def told(callback, values, monitor="test_accuracy"):
+    """Tell a callback of epochs with these figures; those epochs after which the trainer was to stop."""
+    trainer = trainer_with()
+    callback.on_start(trainer)
+    stops = []
+    for number, value in enumerate(values, start=1):
+        trainer.should_stop = False
+        callback.on_epoch(trainer, epoch(number, **{monitor: value}))
+        stops += [number] if trainer.should_stop else []
+    return stops
+
+
+# ---- progress --------------------------------------------------------------------------------------------------------
+
+
+def shown(epochs, validation=None, x=X, y=Y, **options):
+    text = io.StringIO()
+    bar = ProgressBar(Console(file=text, width=100, **options))
+    trainer_with(bar).fit(x, y, epochs=epochs, validation=validation)
+    return text.getvalue()
+
+
+def test_without_a_terminal_there_is_a_line_for_each_epoch():
+    first, second = shown(2, validation=(X, Y)).splitlines()
+    assert first.startswith("epoch 1/2  cost 0.") and second.startswith("epoch 2/2  cost 0.")
+    assert all(word in first for word in ("train accuracy", "test accuracy", "test cost", " s"))
+    assert "test" not in shown(1)
+
+
+def test_on_a_terminal_there_is_a_bar_for_each_epoch_that_goes_away():
+    text = shown(2, force_terminal=True)
+    assert "samples" in text and "\x1b[2K" in text
+    assert text.count("cost 0.") == 2
+    assert all(re.search(rf"epoch {number}/2 \x1b\S*━", text) for number in (1, 2))
+    assert "cost" in shown(1, x=[(X, Y)], y=None, force_terminal=True)  # of as many batches as there may be
+
+
+def test_a_bar_can_be_used_again():
+    bar = ProgressBar(Console(file=io.StringIO(), force_terminal=True))
+    trainer = trainer_with(bar)
+    trainer.fit(X, Y)
+    trainer.fit(X, Y)
+
+
+def test_the_bar_goes_away_when_the_training_fails():
+    class Fails(Callback):
+        def on_batch(self, trainer, metrics):
+            raise RuntimeError
+
+    console = Console(file=io.StringIO(), force_terminal=True)
+    with pytest.raises(RuntimeError):
+        trainer_with(ProgressBar(console), Fails()).fit(X, Y)
+    assert not console._live_stack
+
+
+# ---- early stopping --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("monitor", "patience", "min_delta", "values", "stops"),
+    [
+        ("test_accuracy", 2, 0.0, [0.1, 0.3, 0.2, 0.3, 0.4], [4]),
+        ("test_accuracy", 2, 0.0, [0.1, 0.3, 0.2, 0.4, 0.4, 0.5], []),
+        ("train_accuracy", 1, 0.15, [0.1, 0.2, 0.3], [2]),
+        ("cost", 2, 0.0, [3.0, 2.0, 2.5, 2.0, 1.0], [4]),
+        ("test_cost", 1, 0.0, [3.0, 2.0, 1.0], []),
+        ("moving_loss", 1, 0.5, [3.0, 2.6], [2]),
+        ("cost", 1, 0.0, [float("nan"), 1.0], [2]),
+    ],
+    ids=range(7),
+)
+def test_early_stopping(monitor, patience, min_delta, values, stops):
+    assert told(EarlyStopping(monitor, patience, min_delta), values, monitor) == stops
+
+
+def test_early_stopping_stops_a_training():
+    history = trainer_with(EarlyStopping("cost", patience=2, min_delta=99)).fit(X, Y, epochs=50)
+    assert len(history) == 3
+
+
+def test_a_monitor_of_what_nobody_measured_is_refused():
+    with pytest.raises(fc.ConfigError, match=r"EarlyStopping: expected a test_accuracy.*pass validation"):
+        trainer_with(EarlyStopping()).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"monitor": "loss"}, f"EarlyStopping: monitor must be one of {', '.join(MONITORS)}"),
+        ({"patience": 0}, "EarlyStopping: patience must be"),
+        ({"min_delta": -1}, "EarlyStopping: min_delta must be"),
+    ],
+    ids=str,
+)
+def test_arguments_out_of_range_are_refused(arguments, says):
+    with pytest.raises(fc.ConfigError, match=says):
+        EarlyStopping(**arguments)
+
+
+# ---- checkpoints -----------------------------------------------------------------------------------------------------
+
+
+def test_checkpoint_keeps_the_model_of_the_last_epoch(tmp_path):
+    path = tmp_path / "model.safetensors"
+    trainer = trainer_with(Checkpoint(path))
+    history = trainer.fit(X, Y, epochs=2)
+    file = read_model_file(path)
+    assert file.model.arena.data.tobytes() == trainer.model.arena.data.tobytes()
+    assert file.metadata == {"metrics": asdict(history[-1])}
+    assert os.listdir(tmp_path) == ["model.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("monitor", "values", "best"), [("test_accuracy", [0.3, 0.5, 0.5, 0.4], 2), ("test_cost", [3.0, 2.0, 1.0, 4.0], 3)]
+)
+def test_checkpoint_keeps_the_best(tmp_path, monitor, values, best):
+    path = tmp_path / "best.safetensors"
+    told(Checkpoint(str(path), monitor, save_best_only=True), values, monitor)
+    assert read_model_file(path).metadata["metrics"]["epoch"] == best
+
+
+def test_checkpoint_knows_the_best_of_a_resumed_run(tmp_path):
+    path = tmp_path / "best.safetensors"
+    trainer = trainer_with(Checkpoint(path, save_best_only=True))
+    trainer.progress = fc.trainer.Progress(epoch=3, best_epoch=2, best_accuracy=1.0)
+    trainer.fit(X, Y, validation=(X, Y))
+    assert not path.exists()
+
+
+def test_checkpoint_that_cannot_be_written_ends_the_training(tmp_path):
+    with pytest.raises(OSError, match="No such file"):
+        trainer_with(Checkpoint(tmp_path / "none" / "model.safetensors")).fit(X, Y)
+
+
+# ---- logs ------------------------------------------------------------------------------------------------------------
+
+
+def rows(path):
+    if path.suffix == ".csv":
+        with open(path, newline="") as file:
+            return [
+                {key: float(value) if value else None for key, value in row.items()} for row in csv.DictReader(file)
+            ]
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+LOGS = pytest.mark.parametrize(("kind", "name"), [(CSVLog, "log.csv"), (JSONLog, "log.jsonl")])
+
+
+@LOGS
+def test_logs_hold_every_epoch_to_the_bit(tmp_path, kind, name):
+    path = tmp_path / name
+    trainer = trainer_with(kind(path))
+    history = trainer.fit(X, Y, epochs=2, validation=(X, Y)) + trainer.fit(X, Y)
+    assert rows(path) == [asdict(metrics) for metrics in history]
+    assert rows(path)[2]["test_accuracy"] is None
+    assert os.listdir(tmp_path) == [name]
+
+
+@LOGS
+def test_logs_of_a_resumed_run_hold_no_epoch_twice(tmp_path, kind, name):
+    path = tmp_path / name
+    trainer = trainer_with(kind(path))
+    trainer.fit(X, Y, epochs=3)
+    resumed = trainer_with(kind(str(path)))
+    resumed.progress = fc.trainer.Progress(epoch=2)  # the third epoch came after the last checkpoint
+    resumed.fit(X, Y, epochs=2)
+    assert [row["epoch"] for row in rows(path)] == [1, 2, 3, 4]
+    assert rows(path)[:2] == [asdict(metrics) for metrics in trainer.history[:2]]
+    trainer_with(kind(path)).fit(X, Y)
+    assert [row["epoch"] for row in rows(path)] == [1]  # another run
+
+
+@LOGS
+@pytest.mark.parametrize("text", ["shopping list\n", "[1]\n", '{"epoch": null}\n', "1,2\n"])
+def test_a_file_that_is_no_log_is_refused_and_left_alone(tmp_path, kind, name, text):
+    path = tmp_path / name
+    path.write_text(text)
+    trainer = trainer_with(kind(path))
+    trainer.progress = fc.trainer.Progress(epoch=2)
+    with pytest.raises(fc.DataError, match=r"Log '.*log.*': expected .* choose another path"):
+        trainer.fit(X, Y)
+    assert path.read_text() == text
