@@ -39,25 +39,44 @@ except ConfigError as error:
     print(f"error: {error}", file=sys.stderr)
     raise SystemExit(2) from None
 
-from fastcnn import data, init, losses, models, ops, optim  # noqa: E402
-from fastcnn.graph import Sequential  # noqa: E402
+from fastcnn import callbacks, data, init, losses, models, ops, optim, watch  # noqa: E402
+from fastcnn.gradcheck import GradientError, gradcheck  # noqa: E402
+from fastcnn.graph import Graph, Sequential  # noqa: E402
 from fastcnn.layers import (  # noqa: E402
+    Add,
+    AvgPool2d,
+    Concat,
     Conv2d,
     Dropout,
     Flatten,
     Layer,
+    LeakyReLU,
     Linear,
+    LogSoftmax,
     MaxPool2d,
     Parameter,
     ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
     Training,
 )
-from fastcnn.losses import CrossEntropyLoss, LogProductLoss, ProductLoss  # noqa: E402
-from fastcnn.optim import SGD, RMSprop  # noqa: E402
-from fastcnn.training import train_step  # noqa: E402
+from fastcnn.layers.node import Input  # noqa: E402
+from fastcnn.losses import CrossEntropyLoss, LogProductLoss, MultiLoss, ProductLoss  # noqa: E402
+from fastcnn.model import Model  # noqa: E402
+from fastcnn.optim import SGD, Adam, AdamW, RMSprop  # noqa: E402
+from fastcnn.serialize import load, save  # noqa: E402
+from fastcnn.trainer import Callback, Trainer  # noqa: E402
+from fastcnn.training import NonFiniteError, train_step  # noqa: E402
 
 __all__ = [
     "SGD",
+    "Adam",
+    "AdamW",
+    "Add",
+    "AvgPool2d",
+    "Callback",
+    "Concat",
     "ConfigError",
     "Conv2d",
     "CrossEntropyLoss",
@@ -66,27 +85,44 @@ __all__ = [
     "Dropout",
     "FastcnnError",
     "Flatten",
+    "GradientError",
+    "Graph",
+    "Input",
     "Layer",
+    "LeakyReLU",
     "Linear",
     "LogProductLoss",
+    "LogSoftmax",
     "MaxPool2d",
+    "Model",
+    "MultiLoss",
+    "NonFiniteError",
     "Parameter",
     "ProductLoss",
     "RMSprop",
     "ReLU",
     "Sequential",
     "ShapeError",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+    "Trainer",
     "Training",
     "__version__",
+    "callbacks",
     "data",
     "get_num_threads",
+    "gradcheck",
     "init",
+    "load",
     "losses",
     "models",
     "ops",
     "optim",
     "release_memory",
+    "save",
     "set_num_threads",
     "show_config",
     "train_step",
+    "watch",
 ]

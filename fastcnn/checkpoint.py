@@ -1,90 +1,99 @@
-"""Checkpoints: the weights of a model in a safetensors file, written whole or not at all.
+"""Checkpoints: all that training needs to go on in another process, in one file, written whole or not at all.
 
-The arrays are those of ``model.state_dict()``, under the same names, so any reader of safetensors finds them.
-What else there is to know stands in the metadata under ``fastcnn``, as one JSON object: equal checkpoints are
-equal files, and the object can grow.
+A checkpoint is a model file, see `fastcnn.serialize`: `fastcnn.load` takes the model out of it. Beside the weights it
+has the state of the optimizer and, in its metadata under ``progress``, how far training has come.
 """
 
-import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
-import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
-
-from fastcnn.atomic import replacing
-from fastcnn.errors import DataError
+from fastcnn.architecture import Classes
+from fastcnn.errors import ConfigError, DataError
 from fastcnn.layers.parameter import Array
+from fastcnn.metrics import Progress
+from fastcnn.model import Model
+from fastcnn.serialize import read_model_file, write_model_file
+from fastcnn.trainer import Trainer
 
-FORMAT = 1
+PROGRESS = "progress"
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A model as it was after an epoch.
+    """Training as it was between two steps.
 
     Attributes:
-        state: Arrays by name, for ``model.load_state_dict``.
-        architecture: Name of the model, ``"gorgonia"``.
-        dtype: float32 or float64.
-        epoch: How many epochs it was trained.
-        step: How many batches that took.
+        model: With its weights.
+        optimizer_state: What ``optimizer.state_dict()`` gave.
+        progress: How far it had come.
+        metadata: What else was said of it, in terms of JSON.
     """
 
-    state: Mapping[str, Array]
-    architecture: str
-    dtype: str
-    epoch: int
-    step: int
+    model: Model
+    optimizer_state: dict[str, Array]
+    progress: Progress
+    metadata: dict[str, Any]
+
+    def restore(self, trainer: Trainer) -> None:
+        """Let a trainer with an equal model and optimizer go on from here.
+
+        Raises:
+            ShapeError: if the model or the optimizer is another one. The trainer is of no use then.
+            DataError: if the optimizer's state holds infinite numbers or NaN. Likewise.
+        """
+        trainer.model.load_state_dict(self.model.state_dict())
+        trainer.optimizer.load_state_dict(self.optimizer_state)
+        trainer.progress = self.progress
 
 
-def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
-    """Write a checkpoint; until it is safe on the disk, what was at `path` stays.
+def save_checkpoint(path: str | os.PathLike[str], trainer: Trainer, metadata: Mapping[str, Any] | None = None) -> None:
+    """Write down where a trainer stands; until that is safe on the disk, what was at `path` stays.
+
+    Equal states are equal files. In a callback and after `Trainer.fit` the state is whole; but see there what a second
+    Ctrl-C does.
+
+    Args:
+        path: The file to write.
+        trainer: Between two steps.
+        metadata: What else there is to say, in terms of JSON; for one, the ``scaling`` of the pixels, for
+            ``python -m fastcnn.predict``. The entry ``progress`` is the trainer's.
 
     Raises:
-        OSError: if it cannot be written.
+        ConfigError: if the model can't be kept in a file, see `fastcnn.save`, or the metadata not in JSON.
+        OSError: if the file can't be written.
+
+    >>> model = fc.Sequential(fc.Linear(4, 2), input_shape=(4,))
+    >>> trainer = Trainer(model, fc.CrossEntropyLoss(), fc.SGD(model.parameters()))
+    >>> save_checkpoint("last.safetensors", trainer)                        # doctest: +SKIP
+    >>> load_checkpoint("last.safetensors").restore(trainer)                # doctest: +SKIP
     """
-    description = {
-        "format": FORMAT,
-        "architecture": checkpoint.architecture,
-        "dtype": checkpoint.dtype,
-        "epoch": checkpoint.epoch,
-        "step": checkpoint.step,
-    }
-    arrays = {name: np.ascontiguousarray(array) for name, array in checkpoint.state.items()}
-    with replacing(path) as file:
-        file.write(save(arrays, {"fastcnn": json.dumps(description)}))
+    entries = {**(metadata or {}), PROGRESS: asdict(trainer.progress)}
+    write_model_file(path, trainer.model, trainer.optimizer.state_dict(), entries)
 
 
-def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+def load_checkpoint(path: str | os.PathLike[str], layers: Classes | None = None) -> Checkpoint:
     """Read a checkpoint.
 
-    Raises:
-        DataError: if the file is missing, damaged, no safetensors file, or none that fastcnn wrote.
+    Args:
+        path: The file.
+        layers: The classes of the layers of your own that its model has, by name, see `fastcnn.load`.
 
-    >>> model = fc.models.gorgonia()
-    >>> model.load_state_dict(load_checkpoint("run/last.safetensors").state)  # doctest: +SKIP
+    Raises:
+        DataError: if the file is missing, damaged, no model file, or one of a model that is not in training.
+        ConfigError: if `layers` holds something else than classes of layers.
     """
+    file = read_model_file(path, layers)
     who = f"load_checkpoint {str(path)!r}"
-    if not os.path.isfile(path):
-        found = "a folder" if os.path.isdir(path) else "nothing of that name"
-        raise DataError(f"{who}: expected a safetensors file, got {found}; check the path")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            description = (file.metadata() or {}).get("fastcnn", "")
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no dict)
-    except (SafetensorError, OSError, TypeError, AttributeError) as error:  # the last two: odd dtypes
-        raise DataError(f"{who}: damaged or no safetensors file ({error}); check the path") from error
-    try:
-        entries = json.loads(description)
-        version = entries["format"]
-        if version == FORMAT:
-            architecture, dtype = str(entries["architecture"]), str(entries["dtype"])
-            return Checkpoint(state, architecture, dtype, int(entries["epoch"]), int(entries["step"]))
-    except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
+    entries = file.metadata.pop(PROGRESS, None)
+    if not isinstance(entries, dict) or "steps" not in file.arrays:
         raise DataError(
-            f"{who}: expected fastcnn's description in the metadata, got {description[:40]!r}; check the path"
-        ) from error
-    raise DataError(f"{who}: expected format {FORMAT}, got {version!r}; use a newer fastcnn")
+            f"{who}: expected a checkpoint, with a progress and an optimizer's state, got a model alone; "
+            "use fastcnn.load for that"
+        )
+    try:
+        progress = Progress.of(entries)
+    except ConfigError as error:
+        raise DataError(f"{who}: damaged ({error}); use another checkpoint") from error
+    return Checkpoint(file.model, file.arrays, progress, file.metadata)

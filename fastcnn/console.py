@@ -5,6 +5,7 @@ Ctrl-C, 143 by SIGTERM, 129 by SIGHUP. Each but the first comes with one line on
 reader of a pipe goes away (``| head``) the command ends with 1 and says nothing.
 """
 
+import json
 import math
 import os
 import signal
@@ -12,7 +13,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from types import FrameType
+from typing import Any
 from urllib.parse import urlsplit
 
 import typer
@@ -21,7 +24,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from fastcnn.data.download import Progress as DownloadProgress
 from fastcnn.errors import FastcnnError
-from fastcnn.trainer import BatchMetrics, Callback, EpochMetrics, Trainer
+from fastcnn.metrics import BatchMetrics, EpochMetrics
+from fastcnn.trainer import Callback, Trainer
 
 DIVERGED, REFUSED = 1, 2
 SECONDS_TO_CLEAN_UP = 1.0
@@ -138,18 +142,12 @@ def downloads_shown(console: Console) -> Iterator[DownloadProgress]:
 class TrainingReport(Callback):
     """Prints a line per epoch and, on a terminal, shows a bar with the speed and the time left.
 
-    A context manager, so that the bar goes away again.
-
     Args:
         console: Where to.
-        epochs: How many are to come.
-        images: Training images in each.
     """
 
-    def __init__(self, console: Console, epochs: int, images: int) -> None:
+    def __init__(self, console: Console) -> None:
         self.console = console
-        self.epochs = epochs
-        self.images = images
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -160,29 +158,42 @@ class TrainingReport(Callback):
             disable=not _shows_bars(console),
             refresh_per_second=4,
         )
-        self.task = self.bar.add_task(f"epoch 1/{epochs}", total=epochs * images, speed="?")
 
-    def __enter__(self) -> "TrainingReport":
+    def on_start(self, trainer: Trainer) -> None:
         self.console.print("epoch      cost  train acc   test acc  seconds  images/s")
+        self.images = trainer.samples_in_epoch or 0
+        done = trainer.progress.epoch * self.images + trainer.progress.samples
+        self.task = self.bar.add_task("", total=trainer.last_epoch * self.images, completed=done, speed="?")
+        self._describe(trainer, trainer.progress.epoch + 1)
         self.bar.start()
-        return self
 
-    def __exit__(self, *error: object) -> None:
+    def on_end(self, trainer: Trainer) -> None:
         self.bar.stop()
 
     def on_batch(self, trainer: Trainer, metrics: BatchMetrics) -> None:
-        self.bar.update(
-            self.task,
-            description=f"epoch {metrics.epoch}/{self.epochs}",
-            completed=(metrics.epoch - 1) * self.images + metrics.samples,
-            speed=f"{metrics.images_per_second:,.0f}",
-        )
+        self._describe(trainer, metrics.epoch)
+        done = (metrics.epoch - 1) * self.images + metrics.samples
+        self.bar.update(self.task, completed=done, speed=f"{metrics.images_per_second:,.0f}")
 
     def on_epoch(self, trainer: Trainer, metrics: EpochMetrics) -> None:
         self.console.print(
             f"{metrics.epoch:5}  {metrics.cost:8.6f}  {metrics.train_accuracy:9.2%}  "
             f"{metrics.test_accuracy:9.2%}  {metrics.seconds:7.1f}  {metrics.images_per_second:8,.0f}"
         )
+
+    def _describe(self, trainer: Trainer, epoch: int) -> None:
+        self.bar.update(self.task, description=f"epoch {epoch}/{trainer.last_epoch}")
+
+
+class JsonReport(Callback):
+    """Prints JSON, an object a line: a dict with the key ``event`` first, ``"epoch"`` after each epoch."""
+
+    def on_epoch(self, trainer: Trainer, metrics: EpochMetrics) -> None:
+        self.tell("epoch", **asdict(metrics))
+
+    def tell(self, event: str, **entries: Any) -> None:
+        """Print an object, at once."""
+        print(json.dumps({"event": event} | entries), flush=True)
 
 
 def _shows_bars(console: Console) -> bool:

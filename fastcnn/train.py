@@ -1,52 +1,39 @@
-"""The command line ``python -m fastcnn.train``: options in, a line per epoch and a run folder out.
+"""The command line ``python -m fastcnn.train``: what may be typed. What a run then does stands in `fastcnn.run`.
 
 How it fails, and with which exit codes, stands in `fastcnn.console`.
 """
 
-import inspect
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
-from rich.console import Console
 
 import fastcnn as fc
-from fastcnn import _core
-from fastcnn.console import (
-    DIVERGED,
-    TrainingReport,
-    complain,
-    downloads_shown,
-    exit_code_of,
-    heed_signals,
-    interrupted_code,
-)
-from fastcnn.data import Dataset, load_dataset
+from fastcnn.console import exit_code_of, heed_signals
 from fastcnn.errors import ConfigError, FastcnnError
-from fastcnn.run_folder import RunFolder
-from fastcnn.trainer import NonFiniteCostError, Samples, Settings, Trainer
+from fastcnn.recipes import Settings, recipe
+from fastcnn.run import Options, run
 
-DEFAULTS = Settings()
+# What may be said of a run that goes on. Everything else was said when it began.
+WITH_RESUME = ("resume", "epochs", "data_dir", "threads", "profile", "quiet", "json")
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
+MODEL, OPTIMIZER, DATA, RUN, OUTPUT = "Model and loss", "Optimizer", "Data", "Run", "Output"
 
+HELP = """Train a small convolutional network on MNIST.
 
-@dataclass(frozen=True)
-class Options:
-    """The command line, understood: what to compute, and what has no part in the result."""
+What is not given is the model's own: gorgonia runs with rmsprop on batches of 100, mxnet-scratch with sgd on the \
+summed loss of batches of 64, lenet5 with adam on batches of 64; each for 10 epochs. --dry-run shows all settings.
 
-    settings: Settings
-    dataset: str
-    data_dir: Path | None
-    threads: int | None
-    run_dir: Path | None
-    quiet: bool
-    dry_run: bool
+The run folder gets config.json, metrics.jsonl (a line per epoch), last.safetensors, best.safetensors (of the highest \
+test accuracy) and, where matplotlib is installed, curves.png. Ctrl-C ends a run and saves all of it, a crash costs \
+the epoch under way: --resume goes on from there.
+"""
+
+app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def command() -> int:
         try:
             options = app(arguments, prog_name="python -m fastcnn.train", standalone_mode=False)
-            return train(options) if isinstance(options, Options) else 0  # --help and --version are done
+            return run(options) if isinstance(options, Options) else 0  # --help and --version are done
         except FastcnnError as error:
             raise type(error)(in_terms_of_options(str(error))) from error
 
@@ -65,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def in_terms_of_options(message: str) -> str:
     """Turn what is said of a parameter, ``settings: batch_size must``, into what was typed, ``--batch-size must``."""
     subject = re.match(r"[\w .']+: (\w+)", message)
-    if subject is None or subject[1] not in inspect.signature(parse).parameters:
+    if subject is None or subject[1] not in parse.__annotations__:
         return message
     remedy = "" if "; " in message else "; see --help"
     return f"--{subject[1].replace('_', '-')}{message[subject.end() :]}{remedy}"
@@ -83,13 +70,34 @@ def _reader(kind: type, expected: str) -> Callable[[str], Any]:
     return read
 
 
-_whole_number, _number = _reader(int, "a whole number"), _reader(float, "a number")
-
-
 def _folder(text: str) -> Path:
     if not text:
         raise typer.BadParameter("expected the path of a folder, got ''")
     return Path(text)
+
+
+def _option(panel: str, help: str, metavar: str | None = None, parser: Callable[[str], Any] | None = None) -> Any:
+    return typer.Option(rich_help_panel=panel, help=help, metavar=metavar, parser=parser)
+
+
+def _name(panel: str, help: str) -> Any:
+    return _option(panel, help, "NAME")
+
+
+def _whole(panel: str, help: str) -> Any:
+    return _option(panel, help, "N", _reader(int, "a whole number"))
+
+
+def _number(panel: str, help: str) -> Any:
+    return _option(panel, help, "NUMBER", _reader(float, "a number"))
+
+
+def _path(panel: str, help: str) -> Any:
+    return _option(panel, help, "FOLDER", _folder)
+
+
+def _flag(panel: str, name: str, help: str) -> Any:
+    return typer.Option(name, rich_help_panel=panel, help=help, metavar="", show_default=False)
 
 
 def _show_version(wanted: bool) -> None:
@@ -98,185 +106,126 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.command()
+@app.command(help=HELP)
 def parse(
+    context: typer.Context,
+    model: Annotated[
+        str | None,
+        _name(MODEL, "gorgonia, mxnet-scratch or lenet5, with the settings of its tutorial; gorgonia if not given."),
+    ] = None,
+    dtype: Annotated[str | None, _name(MODEL, "float32 or float64: what to compute in.")] = None,
+    loss: Annotated[
+        str | None,
+        _name(
+            MODEL,
+            "crossentropy; or product, the cost of Gorgonia's tutorial; or log-product, that of its example program, "
+            "which can't learn.",
+        ),
+    ] = None,
+    reduction: Annotated[
+        str | None,
+        _name(MODEL, "Of a batch's losses: their mean, their sum, or mean_elements, the mean divided by the classes."),
+    ] = None,
+    targets: Annotated[
+        str | None, _name(MODEL, "soft, 0.9 at the label and 0.1 elsewhere; one-hot, 1 and 0; or index, the label.")
+    ] = None,
+    scaling: Annotated[str | None, _name(MODEL, "gorgonia, pixels from 0.1 to 0.999, or unit, from 0 to 1.")] = None,
+    seed: Annotated[
+        int | None, _whole(MODEL, "Of starting weights, dropout and order: the same seed gives the same bits.")
+    ] = None,
+    optimizer: Annotated[
+        str | None,
+        _name(OPTIMIZER, "sgd, rmsprop, adam or adamw. If it is not the model's own: with lr .01 for sgd, else .001."),
+    ] = None,
+    lr: Annotated[float | None, _number(OPTIMIZER, "Learning rate.")] = None,
+    momentum: Annotated[float | None, _number(OPTIMIZER, "Of sgd, from 0 to below 1.")] = None,
+    nesterov: Annotated[bool, _flag(OPTIMIZER, "--nesterov", "Let sgd look ahead by its momentum.")] = False,
+    weight_decay: Annotated[
+        float | None, _number(OPTIMIZER, "L2 penalty; with adamw decoupled from the gradient.")
+    ] = None,
+    l1: Annotated[float | None, _number(OPTIMIZER, "L1 penalty.")] = None,
+    clip_norm: Annotated[float | None, _number(OPTIMIZER, "Scale longer gradients down to this length.")] = None,
     dataset: Annotated[
         str,
-        typer.Option(
-            metavar="auto|mnist|sample",
-            help="mnist: the full set, downloaded if need be. sample: the 5,000 digits that ship with "
-            "fastcnn. auto: the full set if it is on this machine, or else the sample.",
+        _name(
+            DATA,
+            "mnist: the full set, downloaded if need be. sample: the 5,000 digits that ship with fastcnn. auto: the "
+            "full set if it is on this machine, or else the sample.",
         ),
     ] = "auto",
     data_dir: Annotated[
-        Path | None,
-        typer.Option(
-            parser=_folder,
-            metavar="FOLDER",
-            help="Where the four IDX files of MNIST are, or of another set of 28x28 images.",
-        ),
+        Path | None, _path(DATA, "Where the four IDX files of MNIST are, or of another set of 28x28 images.")
     ] = None,
-    epochs: Annotated[
-        int, typer.Option(parser=_whole_number, metavar="N", help="How often to go through the training images.")
-    ] = DEFAULTS.epochs,
+    epochs: Annotated[int | None, _whole(DATA, "How often to go through the training images; 10 if not given.")] = None,
     batch_size: Annotated[
-        int,
-        typer.Option(
-            parser=_whole_number, metavar="N", help="Images in a step; an epoch's last step takes what is left."
-        ),
-    ] = DEFAULTS.batch_size,
-    dtype: Annotated[str, typer.Option(metavar="float32|float64", help="What to compute in.")] = DEFAULTS.dtype,
-    loss: Annotated[
-        str,
-        typer.Option(
-            metavar="crossentropy|product|log-product",
-            help="product is the cost of Gorgonia's tutorial, log-product that of its example program, which "
-            "can't learn.",
-        ),
-    ] = DEFAULTS.loss,
-    lr: Annotated[
-        float, typer.Option(parser=_number, metavar="NUMBER", help="Learning rate of RMSprop.")
-    ] = DEFAULTS.lr,
-    seed: Annotated[
-        int,
-        typer.Option(
-            parser=_whole_number,
-            metavar="N",
-            help="Of starting weights, dropout and order: the same seed gives the same bits.",
-        ),
-    ] = DEFAULTS.seed,
+        int | None, _whole(DATA, "Images in a step; an epoch's last step takes what is left.")
+    ] = None,
+    limit: Annotated[int | None, _whole(DATA, "Train on the first N images only.")] = None,
     shuffle: Annotated[
-        bool, typer.Option(help="Take the images in a new order each epoch, or as they are in the file.")
-    ] = DEFAULTS.shuffle,
-    limit: Annotated[
-        int | None, typer.Option(parser=_whole_number, metavar="N", help="Train on the first N images only.")
-    ] = DEFAULTS.limit,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            parser=_whole_number,
-            metavar="N",
-            help="As many as there are CPUs if not given; any number gives the same weights.",
-        ),
-    ] = None,
-    run_dir: Annotated[
-        Path | None,
-        typer.Option(
-            parser=_folder,
-            metavar="FOLDER",
-            help="Where to keep the run: runs/gorgonia-<date>-<time> if not given.",
-        ),
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
-    dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Show data, settings and model; download, train and write nothing."),
+        _flag(DATA, "--shuffle/--no-shuffle", "Take the images in a new order each epoch, or as they are in the file."),
+    ] = True,
+    run_dir: Annotated[Path | None, _path(RUN, "Where to keep the run: runs/MODEL-DATE-TIME if not given.")] = None,
+    resume: Annotated[
+        Path | None,
+        _path(
+            RUN,
+            "Go on with the run in that folder, to the very bits that it would have had undisturbed. Goes with "
+            "--epochs, --data-dir, --threads, --profile, --quiet and --json; all else is as it was.",
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, _whole(RUN, "As many as there are CPUs if not given; any number gives the same weights.")
+    ] = None,
+    profile: Annotated[bool, _flag(OUTPUT, "--profile", "Show at the end where the time went.")] = False,
+    quiet: Annotated[bool, _flag(OUTPUT, "--quiet", "Print nothing but errors.")] = False,
+    json: Annotated[bool, _flag(OUTPUT, "--json", "Print JSON for programs, an object a line.")] = False,
+    debug: Annotated[bool, _flag(OUTPUT, "--debug", "Show the shape of each layer's output for a batch.")] = False,
+    dry_run: Annotated[
+        bool, _flag(OUTPUT, "--dry-run", "Show data, settings and model; download, train and write nothing.")
     ] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option(
+            "--version",
+            rich_help_panel=OUTPUT,
+            help="Show the version.",
+            metavar="",
+            callback=_show_version,
+            is_eager=True,
+        ),
     ] = False,
 ) -> Options:
-    """Train the convolutional network of Gorgonia's tutorial on MNIST.
-
-    The run folder gets config.json, metrics.jsonl (a line per epoch) and last.safetensors (the weights after
-    the last complete epoch). Ctrl-C ends the run and keeps these.
-    """
-    settings = Settings(
-        dtype=dtype,
-        loss=loss,
-        lr=lr,
+    """Turn what was typed into `Options`."""
+    typed = {name: value for name, value in context.params.items() if _was_typed(context, name)}
+    for other in ("quiet", "debug"):
+        if json and other in typed:
+            raise ConfigError(f"--json and --{other} don't go together; leave one of them out")
+    if resume is not None and (excess := [name for name in typed if name not in WITH_RESUME]):
+        names = ", ".join(f"--{'no-' * (typed[name] is False)}{name.replace('_', '-')}" for name in excess)
+        raise ConfigError(f"--resume goes on with the settings that the run has, got {names}; leave that out")
+    settings = None
+    if resume is None:
+        settings = recipe(**{field.name: typed[field.name] for field in fields(Settings) if field.name in typed})
+    return Options(
+        settings=settings,
+        resume=resume,
         epochs=epochs,
-        batch_size=batch_size,
-        limit=limit,
-        shuffle=shuffle,
-        seed=seed,
-    )
-    return Options(settings, dataset, data_dir, threads, run_dir, quiet, dry_run)
-
-
-def train(options: Options) -> int:
-    """Check everything, then train and keep the run."""
-    settings = options.settings
-    console = Console(quiet=options.quiet, highlight=False, markup=False, soft_wrap=True)
-    if options.threads is not None:
-        try:
-            fc.set_num_threads(options.threads)
-        except ConfigError as error:
-            raise ConfigError(f"--threads: {error}") from error
-    trainer = Trainer.from_settings(settings)
-    with downloads_shown(console) as progress:
-        data = load_dataset(options.dataset, options.data_dir, progress, download=not options.dry_run)
-    training, test = samples(settings, data)
-    trainer.check(training)
-    trainer.check(test)
-    run = RunFolder(options.run_dir, settings.model, configuration(settings, data))
-
-    console.print(introduction(trainer, data, training))
-    if options.dry_run:
-        console.print(plan(run, trainer))
-        return 0
-    try:
-        with run:
-            console.print(f"run    {str(run.path)!r}")
-            with TrainingReport(console, settings.epochs, len(training)) as report:
-                trainer.callbacks = [run, report]
-                trainer.fit(training, test, settings.epochs)
-    except KeyboardInterrupt as interrupt:
-        complain(f"interrupted in epoch {trainer.epoch + 1}; {run.what_is_kept}")
-        return interrupted_code(interrupt)
-    except NonFiniteCostError as error:
-        complain(f"error: {error}; {run.what_is_kept}")
-        return DIVERGED
-    console.print(f"done   {run.what_is_kept}")
-    return 0
-
-
-def samples(settings: Settings, data: Dataset) -> tuple[Samples, Samples]:
-    """Those to train on and those to test with."""
-    first = slice(settings.limit)
-    form = settings.dtype, settings.scaling
-    return (
-        Samples(data.train_images[first], data.train_labels[first], *form),
-        Samples(data.test_images, data.test_labels, *form),
+        dataset=dataset,
+        data_dir=data_dir,
+        threads=threads,
+        run_dir=run_dir,
+        profile=profile,
+        quiet=quiet,
+        json=json,
+        debug=debug,
+        dry_run=dry_run,
     )
 
 
-def introduction(trainer: Trainer, data: Dataset, training: Samples) -> str:
-    """Which data and why, and which model on what."""
-    model = trainer.model
-    lines = [f"data   {data.origin}"]
-    if len(training) < len(data.train_labels):
-        lines.append(f"       the first {len(training):,} of them for training (--limit)")
-    size = sum(parameter.size for parameter in model.parameters())
-    lines.append(
-        f"model  {model.name}: {size:,} parameters, {model.dtype}, {_core.get_isa()} kernels, "
-        f"threads: {fc.get_num_threads()}"
-    )
-    return "\n".join(lines)
-
-
-def plan(run: RunFolder, trainer: Trainer) -> str:
-    """What a dry run shows: where the run would be kept, all settings, the model layer by layer."""
-    rows = (f"  {name:<12}{value}" for name, value in run.config["settings"].items())
-    head = f"run    {str(run.path)!r} (not made: this is a dry run)\n\nsettings"
-    return "\n".join([head, *rows, "", trainer.model.summary()])
-
-
-def configuration(settings: Settings, data: Dataset) -> dict[str, Any]:
-    """What config.json holds: all that is needed to do the run again."""
-    return {
-        "fastcnn": fc.__version__,
-        "settings": asdict(settings),
-        "dataset": {
-            "name": data.name,
-            "origin": data.origin,
-            "training_images": len(data.train_labels),
-            "test_images": len(data.test_labels),
-        },
-        "isa": _core.get_isa(),
-        "threads": fc.get_num_threads(),
-        "numpy": np.__version__,
-    }
+def _was_typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 if __name__ == "__main__":

@@ -23,42 +23,43 @@ def test_ctrl_c_keeps_the_last_complete_epoch(digits, tmp_path, delay):
     run.send_signal(signal.SIGINT)
     error = run.communicate(timeout=30)[1]
     assert run.returncode == 130
-    checkpoint = load_checkpoint(folder / "last.safetensors")
-    assert sorted(os.listdir(folder)) == FILES
-    assert len(metrics_of(folder)) == checkpoint.epoch
-    assert re.fullmatch(rf"interrupted in epoch \d+; the weights after epoch {checkpoint.epoch} are in .*\n", error)
-
-
-def assert_stopped_in_the_first_epoch_without_a_trace(run, number):
-    while not run.stdout.readline().startswith("epoch"):
-        assert run.poll() is None
-    run.send_signal(number)
-    error = run.communicate(timeout=30)[1]
-    assert run.returncode == 128 + number
-    assert error == "interrupted in epoch 1; no epoch was complete, nothing is kept\n"
-    assert os.listdir() == []
-
-
-SLOW = ("--dataset", "sample", "--batch-size", 10, "--dtype", "float64")
+    progress = load_checkpoint(folder / "last.safetensors").progress
+    assert sorted(os.listdir(folder)) == [name for name in FILES if name != "curves.png"]
+    assert len(metrics_of(folder)) == progress.epoch
+    assert re.fullmatch(rf"interrupted in epoch {progress.epoch + 1}; all up to .* is kept in .*\n", error)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_in_the_first_epoch_leaves_nothing(number):
-    assert_stopped_in_the_first_epoch_without_a_trace(process(*SLOW, stdout=subprocess.PIPE), number)
+def test_a_signal_in_the_first_epoch_keeps_its_batches(number):
+    options = ("--dataset", "sample", "--batch-size", 10, "--dtype", "float64", "--run-dir", "run")
+    run = process(*options, stdout=subprocess.PIPE)
+    while not run.stdout.readline().startswith("epoch"):
+        assert run.poll() is None
+    time.sleep(0.2)
+    run.send_signal(number)
+    error = run.communicate(timeout=30)[1]
+    assert run.returncode == 128 + number
+    assert re.match(r"interrupted in epoch 1; all up to batch \d+ of epoch 1 is kept in ", error)
+    assert sorted(os.listdir("run")) == ["config.json", "last.safetensors"]
 
 
-def test_a_second_ctrl_c_does_not_disturb_the_cleaning_up():
+def test_ctrl_c_before_the_first_step_leaves_nothing_and_a_second_one_does_not_disturb_that(digits):
     twice = """if True:
         import pathlib, runpy, signal
-        unlink = pathlib.Path.unlink
-        def interrupted_unlink(*arguments, **options):
-            signal.raise_signal(signal.SIGINT)
-            unlink(*arguments, **options)
-        pathlib.Path.unlink = interrupted_unlink
+        from fastcnn.trainer import Trainer
+        order, unlink = Trainer.order, pathlib.Path.unlink
+        def interrupted(function):
+            def interrupted_function(*arguments, **options):
+                signal.raise_signal(signal.SIGINT)
+                return function(*arguments, **options)
+            return interrupted_function
+        Trainer.order, pathlib.Path.unlink = interrupted(order), interrupted(unlink)
         runpy.run_module("fastcnn.train", run_name="__main__")
     """
-    run = process(*SLOW, interpreter=("-c", twice), stdout=subprocess.PIPE)
-    assert_stopped_in_the_first_epoch_without_a_trace(run, signal.SIGINT)
+    run = process("--data-dir", digits, interpreter=("-c", twice), stdout=subprocess.DEVNULL)
+    assert run.communicate(timeout=30)[1] == "interrupted in epoch 1; no epoch was complete, nothing is kept\n"
+    assert run.returncode == 130
+    assert os.listdir() == []
 
 
 def test_a_later_ctrl_c_is_heard_again(monkeypatch):

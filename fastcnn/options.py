@@ -1,0 +1,38 @@
+"""What the command lines of predict and evaluate have in common: how a model is named, and how numbers are read."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from fastcnn.data.samples import SCALINGS
+from fastcnn.errors import ConfigError
+from fastcnn.layers.arguments import choice, whole
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """A parser for typer that, unlike its own, repeats the text that won't do."""
+
+    def read(text: str) -> int:
+        try:
+            return whole(int(text), "it", least)
+        except (ValueError, ConfigError):
+            raise typer.BadParameter(f"expected a whole number >= {least}, got {text!r}") from None
+
+    return read
+
+
+def _scaling(text: str) -> str:
+    try:
+        return choice(text, SCALINGS, "it")
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+RunOrFile = Annotated[str, typer.Argument(metavar="RUN_OR_FILE", help="Folder of a run, or the file of a model.")]
+Scaling = Annotated[
+    str | None,
+    typer.Option(
+        parser=_scaling, metavar="NAME", help="gorgonia or unit: of the pixels, if the model's file lacks it."
+    ),
+]

@@ -1,0 +1,287 @@
+"""A run of ``python -m fastcnn.train``: from its options to its exit code, with a folder that survives it."""
+
+import hashlib
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from traceback import walk_tb
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+import fastcnn as fc
+from fastcnn import _core
+from fastcnn.console import DIVERGED, JsonReport, TrainingReport, complain, downloads_shown, interrupted_code
+from fastcnn.data import Dataset, load_dataset
+from fastcnn.data.samples import ImageSamples
+from fastcnn.errors import ConfigError, DataError, FastcnnError
+from fastcnn.recipes import Settings, build
+from fastcnn.run_folder import RunFolder, place_of
+from fastcnn.trainer import Trainer
+from fastcnn.training import NonFiniteError, train_step
+from fastcnn.watch import Profiler, ShapePrinter
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, understood.
+
+    Attributes:
+        settings: What to compute; None where `resume` says it.
+        resume: The folder of a run that goes on.
+        epochs: Of a run that goes on, where it is to end, if not where it was.
+        dataset, data_dir: See `fastcnn.data.load_dataset`.
+        threads: How many, if not as many as there are CPUs.
+        run_dir: The folder of a new run, if not one with a name of its own.
+        profile, quiet, json, debug, dry_run: What to show, and whether that is all.
+    """
+
+    settings: Settings | None
+    resume: Path | None
+    epochs: int | None
+    dataset: str
+    data_dir: Path | None
+    threads: int | None
+    run_dir: Path | None
+    profile: bool
+    quiet: bool
+    json: bool
+    debug: bool
+    dry_run: bool
+
+
+def run(options: Options) -> int:
+    """Check everything, then train and keep the run; return the exit code."""
+    if options.threads is not None:
+        try:
+            fc.set_num_threads(options.threads)
+        except ConfigError as error:
+            raise ConfigError(f"--threads: {error}") from error
+    if options.settings is not None:
+        with RunFolder(options.run_dir, options.settings.model) as folder:
+            return Run(options, folder, options.settings).go()
+    assert options.resume is not None
+    with RunFolder.resume(options.resume) as folder:
+        settings = _settings_in(folder)
+        if options.epochs is not None:
+            settings = replace(settings, epochs=options.epochs)
+        return Run(options, folder, settings).go()
+
+
+class Run:
+    """What `run` is busy with.
+
+    Args:
+        options: The command line.
+        folder: Where the run is kept.
+        settings: What it computes.
+    """
+
+    def __init__(self, options: Options, folder: RunFolder, settings: Settings) -> None:
+        self.options = options
+        self.folder = folder
+        self.settings = settings
+        self.console = Console(quiet=options.quiet or options.json, highlight=False, markup=False, soft_wrap=True)
+        self.report = JsonReport() if options.json else TrainingReport(self.console)
+        self.trainer = Trainer(*build(settings), batch_size=settings.batch_size, shuffle=settings.shuffle)
+        self.trainer.callbacks = [folder, self.report]
+        folder.metadata = {"scaling": settings.scaling, "recipe": _recipe(settings)}
+
+    def go(self) -> int:
+        """Read the data, train, and return the exit code."""
+        self.data = self._read_data()
+        self.config = self._configuration()
+        first, form = slice(self.settings.limit), (self.settings.dtype, self.settings.scaling, self.settings.targets)
+        self.training = ImageSamples(self.data.train_images[first], self.data.train_labels[first], *form)
+        self.test = ImageSamples(self.data.test_images, self.data.test_labels, *form)
+        self.trainer.check(self.training)
+        self.trainer.check(self.test)
+        if self.folder.checkpoint:
+            self._restore()
+        self._introduce()
+        if self.options.debug:
+            self.console.print("shapes of the first batch")
+            with ShapePrinter(self.console.print):
+                self.trainer.model(self.training.inputs(slice(self.settings.batch_size)))
+        if self.options.dry_run:
+            return self._end("dry run", 0)
+        if self.trainer.progress.epoch >= self.settings.epochs:
+            done = self.trainer.progress.epoch
+            self.console.print(f"done   the run is complete already, with epoch {done}; a larger --epochs goes on")
+            self.folder.tidy()
+            if self.folder.files["curves"] is None:  # killed while it drew
+                self._draw_curves()
+            return self._end("complete already", 0)
+        return self._train()
+
+    def _train(self) -> int:
+        """The training itself, and the three ways that it ends."""
+        profiler = Profiler() if self.options.profile else None
+        try:
+            self.folder.start(self.config)
+            self.console.print(f"run    {str(self.folder.path)!r}")
+            with profiler or nullcontext():
+                epochs = self.settings.epochs - self.trainer.progress.epoch
+                self.trainer.fit(self.training, epochs=epochs, validation=self.test)
+        except KeyboardInterrupt as interrupt:
+            if _is_whole(self.trainer, interrupt):
+                self.folder.save(self.trainer)
+            complain(f"interrupted in epoch {self.trainer.progress.epoch + 1}; {self.folder.how_to_go_on}")
+            return self._end("interrupted", interrupted_code(interrupt), profiler)
+        except NonFiniteError as error:
+            complain(f"error: {error}; {self.folder.what_is_kept}")
+            return self._end("diverged", DIVERGED, profiler)
+        self.console.print(f"done   {self._what_came_of_it()}")
+        self._draw_curves()
+        return self._end("done", 0, profiler)
+
+    # ---- before ------------------------------------------------------------------------------------------------------
+
+    def _read_data(self) -> Dataset:
+        """The data set; that of a resumed run must be what it was."""
+        options, source = self.options, self.folder.config.get("dataset", {})
+        with downloads_shown(self.console) as progress:
+            if not self.folder.resumed:
+                return load_dataset(options.dataset, options.data_dir, progress, download=not options.dry_run)
+            data = load_dataset(source["option"], options.data_dir or source["data_dir"], progress)
+        if _fingerprint(data) != source["sha256"]:
+            raise DataError(
+                f"{self.folder.who}: the data is not what it was: expected {source['origin']}; got {data.origin}; "
+                "put it back, or name its folder by --data-dir"
+            )
+        return data
+
+    def _configuration(self) -> dict[str, Any]:
+        """What config.json holds: all that is needed to do the run again."""
+        if self.folder.resumed:
+            source = dict(self.folder.config["dataset"])
+            if self.options.data_dir is not None:
+                source |= _place(self.options.data_dir)
+            return {**self.folder.config, "settings": asdict(self.settings), "dataset": source}
+        data, options = self.data, self.options
+        return {
+            "fastcnn": fc.__version__,
+            "settings": asdict(self.settings),
+            "dataset": {
+                "name": data.name,
+                "origin": data.origin,
+                "training_images": len(data.train_labels),
+                "test_images": len(data.test_labels),
+                "sha256": _fingerprint(data),
+                "option": "sample" if data.name == "sample" and options.data_dir is None else options.dataset,
+                **_place(options.data_dir),
+            },
+            "isa": _core.get_isa(),
+            "threads": fc.get_num_threads(),
+            "numpy": np.__version__,
+        }
+
+    def _restore(self) -> None:
+        """Go on from the checkpoint of the folder."""
+        checkpoint = self.folder.checkpoint
+        assert checkpoint is not None
+        try:
+            if checkpoint.metadata.get("recipe") != _recipe(self.settings):
+                raise DataError("its settings are others than those of config.json")
+            checkpoint.restore(self.trainer)
+        except FastcnnError as error:
+            raise DataError(
+                f"{self.folder.who}: last.safetensors is not of this run ({error}); put back the one that was"
+            ) from error
+
+    def _introduce(self) -> None:
+        """Which data and why, which model on what, from where; and for a dry run, all settings and layers."""
+        trainer, folder, progress = self.trainer, self.folder, self.trainer.progress
+        model, size = trainer.model, sum(parameter.size for parameter in trainer.model.parameters())
+        machine = {"isa": _core.get_isa(), "threads": fc.get_num_threads()}
+        if isinstance(self.report, JsonReport):
+            begun = {"epoch": progress.epoch, "batch": progress.batch} if folder.resumed else None
+            self.report.tell(
+                "start", run=str(folder.path), resumed_from=begun, parameters=size, **self.config | machine
+            )
+        lines = [f"data   {self.data.origin}"]
+        if len(self.training) < len(self.data.train_labels):
+            lines.append(f"       the first {len(self.training):,} of them for training (--limit)")
+        lines.append(
+            f"model  {model.name}: {size:,} parameters, {model.dtype}, {machine['isa']} kernels, "
+            f"threads: {machine['threads']}"
+        )
+        if folder.resumed:
+            lines.append(f"resume after {place_of(progress)}")
+            before = {name: self.config.get(name) for name in ("fastcnn", "isa")}
+            now = {"fastcnn": fc.__version__, "isa": machine["isa"]}
+            if before != now:
+                was, new = (" with ".join(map(str, which.values())) for which in (before, now))
+                lines.append(
+                    f"note   begun by fastcnn {was} kernels, now {new}: other bits than those of a run at one go"
+                )
+        if self.options.dry_run:
+            rows = (f"  {name:<14}{value}" for name, value in self.config["settings"].items())
+            lines.append(f"run    {str(folder.path)!r} (not made: this is a dry run)\n\nsettings")
+            lines += [*rows, "", model.summary()]
+        self.console.print("\n".join(lines))
+
+    # ---- after -------------------------------------------------------------------------------------------------------
+
+    def _what_came_of_it(self) -> str:
+        progress, files = self.trainer.progress, self.folder.files
+        text = f"the weights after epoch {progress.epoch} are in {files['last']!r}"
+        if files["best"] and progress.best_accuracy is not None:
+            text += f", the best ({progress.best_accuracy:.2%}, epoch {progress.best_epoch}) in {files['best']!r}"
+        return text
+
+    def _draw_curves(self) -> None:
+        settings, data = self.settings, self.config["dataset"]
+        try:
+            self.folder.draw(f"{settings.model} by {settings.optimizer}, lr {settings.lr:g}, on {data['name']}")
+            self.console.print(f"       the curves are in {self.folder.files['curves']!r}")
+        except ConfigError as error:
+            self.console.print(f"       no curves.png: {error}")
+
+    def _end(self, how: str, code: int, profiler: Profiler | None = None) -> int:
+        """Say the last things, and return the exit code."""
+        if profiler:
+            self.console.print(f"\n{profiler.table()}")
+        if isinstance(self.report, JsonReport):
+            progress = self.trainer.progress
+            profile = {"profile": profiler.rows()} if profiler else {}
+            self.report.tell("end", how=how, exit_code=code, **asdict(progress), files=self.folder.files, **profile)
+        return code
+
+
+def _settings_in(folder: RunFolder) -> Settings:
+    """The settings of a run that goes on."""
+    source = folder.config["dataset"]
+    texts = [source.get(name) for name in ("name", "option", "sha256", "origin")]
+    try:
+        if all(isinstance(text, str) for text in texts) and isinstance(source.get("data_dir"), str | None):
+            return Settings(**folder.config["settings"])
+        problem = "its dataset has other entries"
+    except (TypeError, ConfigError) as error:
+        problem = str(error)
+    raise DataError(f"{folder.who}: config.json is damaged ({problem}); put back the one that the run wrote")
+
+
+def _recipe(settings: Settings) -> dict[str, Any]:
+    """What a checkpoint says of its settings: all but the epochs, of which there may be more later."""
+    return {name: value for name, value in asdict(settings).items() if name != "epochs"}
+
+
+def _place(data_dir: Path | None) -> dict[str, str | None]:
+    return {"data_dir": None if data_dir is None else str(data_dir.expanduser().absolute())}
+
+
+def _fingerprint(data: Dataset) -> str:
+    """The same for the same images and labels, wherever they come from."""
+    digest = hashlib.sha256()
+    for array in (data.train_images, data.train_labels, data.test_images, data.test_labels):
+        digest.update(repr(array.shape).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _is_whole(trainer: Trainer, interrupt: KeyboardInterrupt) -> bool:
+    """Whether model, optimizer and progress fit together: unless a second signal has broken off a step."""
+    broken_off = any(frame.f_code is train_step.__code__ for frame, _ in walk_tb(interrupt.__traceback__))
+    return not broken_off and trainer.progress.steps == trainer.optimizer.steps > 0

@@ -1,0 +1,344 @@
+"""python -m fastcnn.train --resume: a run that was killed or interrupted ends with the bits of one that was not.
+
+FASTCNN_KILLS=20 tries 20 random moments instead of 5.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from runs import CURVES, FILES, metrics_of, process, result_of, train, wait_for, write_digits
+
+import fastcnn as fc
+from fastcnn.checkpoint import load_checkpoint
+from fastcnn.data import write_idx
+
+KILLS = int(os.environ.get("FASTCNN_KILLS", "5"))
+
+
+@dataclass
+class Undisturbed:
+    """A run at one go: its options, what it computes, and how many seconds it takes."""
+
+    options: tuple
+    result: tuple
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    place = tmp_path_factory.mktemp("undisturbed")
+    data = write_digits(place / "digits", 200, 20)
+    options = ("--data-dir", data, "--batch-size", 10, "--epochs", 3, "--seed", 5)
+    started = time.monotonic()
+    run = process(*options, "--threads", 2, "--run-dir", place / "run", "--quiet")
+    assert run.communicate()[1] == "" and run.returncode == 0
+    return Undisturbed(options, result_of(place / "run"), time.monotonic() - started)
+
+
+def finish(folder, *options):
+    assert train("--resume", folder, "--quiet", *options) == 0
+    assert sorted(os.listdir(folder)) == FILES
+
+
+@pytest.mark.parametrize("moment", range(KILLS))
+def test_killed_at_a_random_moment_it_goes_on_to_the_same_bits(tmp_path, undisturbed, moment):
+    random = np.random.default_rng(moment)
+    folder = tmp_path / "run"
+    begin = ("--run-dir", folder, "--quiet", *undisturbed.options)
+    for _ in range(2):  # killed, and killed again when it has gone on
+        resume = ("--resume", folder, "--quiet") if (folder / "config.json").exists() else begin
+        run = process(*resume, "--threads", random.integers(1, 4))
+        time.sleep(random.uniform(0, undisturbed.seconds))
+        run.kill()
+        run.communicate()
+    if not (folder / "config.json").exists():
+        assert train("--resume", folder) == 2
+        assert train(*begin) == 0
+    finish(folder, "--threads", random.integers(1, 4))
+    assert result_of(folder) == undisturbed.result
+
+
+@pytest.mark.parametrize(
+    ("name", "turn"),
+    [
+        *((name, turn) for name in ("metrics.jsonl", "last.safetensors") for turn in (1, 2, 3)),
+        *((name, 1) for name in ("config.json", "best.safetensors", *CURVES)),
+    ],
+)
+def test_killed_just_before_any_file_takes_its_place_it_goes_on_to_the_same_bits(tmp_path, undisturbed, name, turn):
+    killed = f"""if True:
+        import os, runpy
+        replace, left = os.replace, {turn}
+        def replace_or_die(source, target):
+            global left
+            left -= os.path.basename(target) == "{name}"
+            if not left:
+                os._exit(9)
+            replace(source, target)
+        os.replace = replace_or_die
+        runpy.run_module("fastcnn.train", run_name="__main__")
+    """
+    folder = tmp_path / "run"
+    run = process(*undisturbed.options, "--run-dir", folder, "--quiet", interpreter=("-c", killed))
+    run.communicate()
+    assert run.returncode == 9
+    assert any(name.endswith(".part") for name in os.listdir(folder))
+    if name == "config.json":  # nothing is there yet: a new run may have the folder
+        assert train(*undisturbed.options, "--run-dir", folder, "--quiet") == 0
+        assert sorted(os.listdir(folder)) == FILES
+    else:
+        finish(folder)
+    assert result_of(folder) == undisturbed.result
+
+
+@pytest.mark.parametrize(
+    ("number", "steps"),
+    [(signal.SIGINT, [7, 19, 33]), (signal.SIGTERM, [26]), (signal.SIGHUP, [59])],  # of 20 steps an epoch
+    ids=["SIGINT", "SIGTERM", "SIGHUP"],
+)
+def test_interrupted_in_the_middle_of_epochs_it_goes_on_to_the_same_bits(tmp_path, undisturbed, number, steps):
+    folder = tmp_path / "run"
+    options = ("--run-dir", folder, "--quiet", *undisturbed.options, "--threads", 1)
+    for step in steps:
+        interrupted = f"""if True:
+            import os, runpy
+            from fastcnn.optim import RMSprop
+            update = RMSprop.update
+            def interrupted_update(self, *arguments):
+                if self.steps == {step}:
+                    os.kill(os.getpid(), {number:d})
+                update(self, *arguments)
+            RMSprop.update = interrupted_update
+            runpy.run_module("fastcnn.train", run_name="__main__")
+        """
+        run = process(*options, interpreter=("-c", interrupted))
+        error = run.communicate(timeout=120)[1]
+        assert run.returncode == 128 + number
+        progress = load_checkpoint(folder / "last.safetensors").progress
+        epoch, batch = step // 20, step % 20 + 1
+        assert (progress.epoch, progress.batch) == (epoch, batch)
+        assert error == (
+            f"interrupted in epoch {epoch + 1}; all up to batch {batch} of epoch {epoch + 1} is kept in "
+            f"'{folder}/last.safetensors'; to go on: python -m fastcnn.train --resume {folder}\n"
+        )
+        options = ("--resume", folder, "--quiet", "--threads", 3)
+    finish(folder)
+    assert result_of(folder) == undisturbed.result
+
+
+def test_a_second_ctrl_c_exits_at_once_and_keeps_nothing_half_done(tmp_path, undisturbed):
+    slow = """if True:
+        import runpy, time
+        from fastcnn.optim import RMSprop
+        update = RMSprop.update
+        def slow_update(self, *arguments):
+            update(self, *arguments)
+            if self.steps == 30:
+                print("in a step", flush=True)
+                time.sleep(60)
+        RMSprop.update = slow_update
+        runpy.run_module("fastcnn.train", run_name="__main__")
+    """
+    folder = tmp_path / "run"
+    options = ("--run-dir", folder, "--quiet", *undisturbed.options)
+    run = process(*options, interpreter=("-c", slow), stdout=subprocess.PIPE)
+    assert run.stdout.readline() == "in a step\n"
+    run.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert run.poll() is None  # it waits for the end of the step
+    run.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    error = run.communicate(timeout=30)[1]
+    assert run.returncode == 130 and time.monotonic() - started < 10
+    assert error.startswith("interrupted in epoch 2; all up to epoch 1 is kept in ") and error.count("\n") == 1
+    finish(folder)
+    assert result_of(folder) == undisturbed.result
+
+
+# ---- what it says, and what it refuses -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def done(digits, tmp_path):
+    """The folder of a complete run of two epochs."""
+    folder = tmp_path / "run"
+    assert train("--data-dir", digits, "--epochs", 2, "--batch-size", 20, "--run-dir", folder, "--quiet") == 0
+    return folder
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def assert_refused(capsys, folder, *options, says):
+    """Exit code 2, one line on stderr that says why, nothing overwritten."""
+    before = content(folder) if folder.is_dir() else None
+    capsys.readouterr()
+    assert train("--resume", folder, *options) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and says in error, error
+    assert (content(folder) if folder.is_dir() else None) == before
+
+
+def test_a_complete_run_says_so_and_goes_on_with_more_epochs(digits, tmp_path, done, capsys):
+    before = content(done)
+    assert train("--resume", done) == 0
+    assert "complete already, with epoch 2; a larger --epochs goes on" in capsys.readouterr().out
+    assert train("--resume", done, "--epochs", 1) == 0
+    assert content(done) == before
+    assert train("--resume", done, "--epochs", 4) == 0
+    output = capsys.readouterr().out
+    assert "resume after epoch 2\n" in output and "note" not in output
+    assert json.loads((done / "config.json").read_text())["settings"]["epochs"] == 4
+
+    at_once = tmp_path / "at once"
+    assert train("--data-dir", digits, "--epochs", 4, "--batch-size", 20, "--run-dir", at_once, "--quiet") == 0
+    assert result_of(done) == result_of(at_once)
+
+
+def test_the_best_checkpoint_is_that_of_the_highest_test_accuracy(done):
+    rows = metrics_of(done)
+    best = max(rows, key=lambda row: row["test_accuracy"])["epoch"]
+    checkpoint = load_checkpoint(done / "best.safetensors")
+    assert checkpoint.progress.epoch == checkpoint.progress.best_epoch == best
+    assert load_checkpoint(done / "last.safetensors").progress.epoch == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--lr", 0.1], ["--model", "lenet5"], ["--seed", 0], ["--batch-size", 20], ["--no-shuffle"], ["--dry-run"],
+        ["--run-dir", "other"], ["--dataset", "sample"], ["--limit", 3], ["--debug"],
+    ],
+    ids=lambda options: options[0],
+)  # fmt: skip
+def test_options_that_the_run_has_already_are_refused(done, capsys, options):
+    assert_refused(
+        capsys, done, *options, says=f"--resume goes on with the settings that the run has, got {options[0]};"
+    )
+
+
+def cut(path, size):
+    path.write_bytes(path.read_bytes()[:size])
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda run: cut(run / "last.safetensors", 10**5), "last.safetensors'"),
+        (lambda run: cut(run / "last.safetensors", 0), "last.safetensors'"),
+        (lambda run: (run / "last.safetensors").unlink(), "metrics.jsonl must have no lines, as there is no last"),
+        (lambda run: fc.save(fc.models.gorgonia(), run / "last.safetensors"), "expected a checkpoint"),
+        (lambda run: cut(run / "metrics.jsonl", 40), "metrics.jsonl is damaged"),
+        (lambda run: (run / "metrics.jsonl").unlink(), "metrics.jsonl must have 2 lines"),
+        (lambda run: (run / "metrics.jsonl").write_text('{"epoch": 2}\n'), "metrics.jsonl is damaged"),
+        (lambda run: (run / "metrics.jsonl").write_text("3\n"), "metrics.jsonl is damaged"),
+        (lambda run: rewrite_metrics(run, cost="low"), "metrics.jsonl is damaged"),
+        (lambda run: (run / "config.json").unlink(), "has no config.json; check the path"),
+        (lambda run: cut(run / "config.json", 99), "config.json is damaged"),
+        (lambda run: (run / "config.json").write_text("[]"), "config.json is not that of a run"),
+        (lambda run: (run / "config.json").write_bytes(b"[" * 10**5), "config.json is damaged"),
+        (lambda run: edit(run, "settings", lr="fast"), "config.json is damaged (settings: lr must be"),
+        (lambda run: edit(run, "settings", pace=1), "config.json is damaged"),
+        (lambda run: edit(run, "dataset", option=None), "config.json is damaged"),
+        (lambda run: edit(run, "dataset", data_dir=5), "config.json is damaged"),
+        (lambda run: edit(run, "settings", lr=0.5), "last.safetensors is not of this run"),
+        (lambda run: edit(run, "settings", seed=1), "last.safetensors is not of this run"),
+        (lambda run: edit(run, "dataset", data_dir="nowhere"), "'nowhere' is not a folder"),
+        (shutil.rmtree, "there is no such folder; check the path"),
+    ],
+    ids=range(21),
+)  # fmt: skip
+def test_a_damaged_run_is_refused_and_nothing_is_overwritten(done, capsys, damage, says):
+    damage(done)
+    assert_refused(capsys, done, "--epochs", 5, says=says)
+
+
+def rewrite_metrics(run, **changes):
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row | changes) + "\n" for row in metrics_of(run)))
+
+
+def edit(run, part, **changes):
+    config = json.loads((run / "config.json").read_text())
+    config[part] |= changes
+    (run / "config.json").write_text(json.dumps(config))
+
+
+def test_changed_data_is_refused(digits, done, capsys):
+    path = digits / "t10k-labels-idx1-ubyte"
+    labels = fc.data.read_idx(path).copy()
+    labels[7] ^= 1
+    write_idx(path, labels)
+    assert_refused(capsys, done, "--epochs", 5, says="the data is not what it was")
+
+
+def test_data_that_moved_is_found_by_data_dir_and_remembered(digits, tmp_path, done, capsys):
+    digits.rename(tmp_path / "moved")
+    assert_refused(capsys, done, "--epochs", 3, says="is not a folder")
+    assert train("--resume", done, "--epochs", 3, "--data-dir", tmp_path / "moved") == 0
+    assert train("--resume", done, "--epochs", 4) == 0
+    assert len(metrics_of(done)) == 4
+
+
+def test_the_sample_stays_the_sample_when_the_full_set_has_come(digits, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    assert train("--epochs", 1, "--limit", 20, "--run-dir", folder, "--quiet") == 0
+    monkeypatch.setenv("FASTCNN_DATA_DIR", str(digits))
+    assert train("--epochs", 2, "--resume", folder, "--quiet") == 0
+
+
+def test_two_processes_never_write_to_one_folder(tmp_path, capsys):
+    folder = tmp_path / "run"
+    run = process("--dataset", "sample", "--epochs", 99, "--run-dir", folder, "--quiet")
+    try:
+        wait_for(folder / "config.json", run)
+        for options in (("--resume", folder), ("--dataset", "sample", "--run-dir", folder)):
+            assert train(*options, "--epochs", 1, "--quiet") == 2
+            assert "another process is writing to it; let it finish, or stop it first" in capsys.readouterr().err
+        assert run.poll() is None
+    finally:
+        run.kill()
+        run.communicate()
+    assert os.listdir(folder) == ["config.json"]
+
+
+def test_a_full_disk_is_an_error_and_the_run_goes_on_later(digits, tmp_path, done, capsys, monkeypatch):
+    replace = os.replace
+
+    def full(source, target):
+        if os.fspath(target).endswith("last.safetensors"):
+            raise OSError(28, "No space left on device", os.fspath(source))
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", full)
+        assert train("--resume", done, "--epochs", 4, "--quiet") == 2
+    error = capsys.readouterr().err
+    assert (
+        "No space left on device" in error and f"all up to epoch 2 is kept in '{done}" in error and "--resume" in error
+    )
+    assert train("--resume", done, "--quiet") == 0
+    at_once = tmp_path / "at once"
+    assert train("--data-dir", digits, "--epochs", 4, "--batch-size", 20, "--run-dir", at_once, "--quiet") == 0
+    assert result_of(done) == result_of(at_once)
+
+
+def test_a_folder_that_may_not_be_written_to_is_refused_before_training(done, capsys, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert_refused(capsys, done, "--epochs", 3, says="cannot be written (no permission to write to")
+    assert train("--resume", done) == 0  # it is complete: there is nothing to write
+
+
+def test_other_kernels_are_no_secret(done, capsys):
+    config = json.loads((done / "config.json").read_text())
+    (done / "config.json").write_text(json.dumps(config | {"isa": "sse9"}))
+    assert train("--resume", done, "--epochs", 3) == 0
+    note = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note")]
+    assert len(note) == 1 and "with sse9 kernels" in note[0] and "other bits" in note[0]
