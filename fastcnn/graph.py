@@ -91,8 +91,8 @@ class Graph(Model):
         name: str | None = None,
     ) -> None:
         self.name = name
-        several = not isinstance(outputs, Node)
-        ends: list[Any] = list(outputs) if not isinstance(outputs, Node) else [outputs]
+        several = isinstance(outputs, Sequence)
+        ends: list[Any] = list(outputs) if isinstance(outputs, Sequence) else [outputs]
         if not isinstance(x, Input):
             raise ConfigError(f"{self.who}: the input must be made by fastcnn.Input, got {x!r}")
         if not ends or not all(isinstance(node, Node) for node in ends):

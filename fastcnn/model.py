@@ -5,8 +5,10 @@ the numbers that layer ``i`` takes, all smaller than ``i + 1``, and ``outputs`` 
 a graph with branches differ in nothing else.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
+from textwrap import indent
 from typing import Any
 
 import numpy as np
@@ -55,19 +57,16 @@ class Model(Layer):
         self.seed = whole(seed, f"{self.who}: seed", least=0)
         self.dtype = float_dtype(dtype, f"{self.who}: dtype")
         self._give_names()
+        self.input_shape = None if input_shape is None else self._sizes(input_shape)
+        self._fits: Shape | None = None  # the sample shape that was last found to go through
+        if self.input_shape is not None:
+            self.output_shape((1, *self.input_shape))
+        # Only now, when nothing can fail any more, do inner models and parameters become part of this one.
         _adopt(self, self.dtype)
         for parameter_name, parameter in self.named_parameters():
             parameter.name = parameter_name
         self._arena = Arena(self.parameters(), self.dtype, self.seed)
         self._plan()
-
-        self.input_shape: Shape | None = None
-        self._fits: Shape | None = None  # the sample shape that was last found to go through
-        if input_shape is not None:
-            if not isinstance(input_shape, Iterable):
-                raise ConfigError(f"{self.who}: input_shape must be sizes such as (1, 28, 28), got {input_shape!r}")
-            self.input_shape = tuple(whole(size, f"{self.who}: each size of input_shape") for size in input_shape)
-            self.output_shape((1, *self.input_shape))
 
     def _plan(self) -> None:
         """Note what runs need: which arrays depend on parameters, and which layer is the last to use an array."""
@@ -115,7 +114,7 @@ class Model(Layer):
         def backward(dy: Any) -> Array | None:
             gradients: list[Array | None] = [None] * len(shapes)
             for number, part in zip(self.outputs, self._one_each(dy), strict=True):
-                _accumulate(gradients, number, part)
+                _accumulate(gradients, number, self._fitting(part, shapes[number], f"{self.who}: backward takes"))
             for index in reversed(range(len(self.layers))):
                 layer_backward, gradient = backwards[index], gradients[index + 1]
                 if layer_backward is None or gradient is None:
@@ -125,7 +124,8 @@ class Model(Layer):
                 dx = layer_backward(gradient)
                 for source, part in zip(sources, _parts(layer, dx, len(sources)), strict=True):
                     if wanted[source]:
-                        _accumulate(gradients, source, _fitting(layer, part, shapes[source]))
+                        part = self._fitting(part, shapes[source], f"{layer.who}: its backward must return")
+                        _accumulate(gradients, source, part)
             return gradients[0] if wants_dx else None
 
         return outputs, backward
@@ -176,6 +176,16 @@ class Model(Layer):
             raise ShapeError(f"{self.who}: backward takes a tuple of {len(self.outputs)} gradients, got {got}")
         return dy
 
+    def _fitting(self, gradient: Any, shape: Shape, who: str) -> Array:
+        """A gradient, if it has the shape of the array it belongs to, and the model's dtype."""
+        if getattr(gradient, "shape", None) != shape:
+            got = getattr(gradient, "shape", type(gradient).__name__)
+            raise ShapeError(f"{who} a gradient of shape {shape}, got {got}")
+        if gradient.dtype != self.dtype:
+            raise DTypeError(f"{who} a gradient of {self.dtype}, got {gradient.dtype}; cast it")
+        fitting: Array = gradient
+        return fitting
+
     # ---- shapes ------------------------------------------------------------------------------------------------------
 
     def output_shape(self, input_shape: Shape) -> Any:
@@ -191,9 +201,11 @@ class Model(Layer):
             shape = layer.output_shape(taken if layer.takes_many else taken[0])
         except ShapeError as error:
             givers = [repr(self.layers[source - 1].name) for source in sources if source]
-            if not givers or "from '" in str(error):  # an inner model has said it already
+            if not givers or hasattr(error, "givers"):  # an inner model has said it already
                 raise
-            raise type(error)(f"{error} (from {' and '.join(givers)})") from None
+            explained = ShapeError(f"{error} (from {' and '.join(givers)})")
+            explained.givers = givers  # type: ignore[attr-defined]
+            raise explained from None
         if isinstance(layer, Model) and layer.several:
             raise ConfigError(f"{self.who}: {layer.who} has several outputs; only the outermost model may")
         return tuple(shape)
@@ -258,6 +270,8 @@ class Model(Layer):
         Raises:
             ShapeError: lists every name that is missing, is unknown, or has another shape.
         """
+        if not isinstance(state, Mapping):
+            raise ConfigError(f"{self.who}: expected a dict of arrays by name, got {type(state).__name__}")
         arrays = {name: np.asarray(values) for name, values in state.items()}
         own = dict(self.named_parameters())
         problems = [f"{name} is missing" for name in own if name not in arrays]
@@ -274,15 +288,17 @@ class Model(Layer):
             own[name].data = values
 
     def _give_names(self) -> None:
-        names = [layer.name for layer in self.layers if layer.name]
-        for name in names:
-            if names.count(name) > 1:
+        names = Counter(layer.name for layer in self.layers if layer.name)
+        for name, times in names.items():
+            if times > 1:
                 raise ConfigError(f"{self.who}: two layers are called {name!r}; give each its own, or no, name")
+            if name == "input":
+                raise ConfigError(f"{self.who}: no layer may be called 'input', as the model's input is; rename it")
+        numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(1))
         for layer in self.layers:
             if not layer.name:
                 stem = layer.prefix or type(layer).__name__.lower()
-                layer.name = next(name for n in count(1) if (name := f"{stem}{n}") not in names)
-                names.append(layer.name)
+                layer.name = next(name for n in numbers[stem] if (name := f"{stem}{n}") not in names)
 
     # ---- for people --------------------------------------------------------------------------------------------------
 
@@ -325,10 +341,18 @@ class Model(Layer):
         return summary.as_dot(self.places((1, *sample)), sample)
 
     def _sample_shape(self, input_shape: Sequence[int] | None) -> Shape:
-        shape = input_shape or self.input_shape or self._fits
+        if input_shape is not None:
+            return self._sizes(input_shape)
+        shape = self.input_shape or self._fits
         if shape is None:
             raise ConfigError(f"{self.who}: needs the shape of a sample for that; pass input_shape=(C, H, W)")
-        return tuple(shape)
+        return shape
+
+    def _sizes(self, input_shape: Any) -> Shape:
+        """The shape of a sample as a tuple of whole numbers."""
+        if not isinstance(input_shape, Iterable):
+            raise ConfigError(f"{self.who}: input_shape must be sizes such as (1, 28, 28), got {input_shape!r}")
+        return tuple(whole(size, f"{self.who}: each size of input_shape") for size in input_shape)
 
     def _measured(self, batch: int, sample: Shape) -> dict[str, float]:
         """Best of five times of each place's forward, in seconds, on normally distributed input."""
@@ -342,7 +366,7 @@ class Model(Layer):
         return best
 
     def __repr__(self) -> str:
-        lines = (f"    {layer!r},  # {layer.name}" for layer in self.layers)
+        lines = (indent(f"{layer!r},  # {layer.name}", "    ") for layer in self.layers)
         return "\n".join([f"{type(self).__name__}(", *lines, ")"])
 
 
@@ -354,15 +378,6 @@ def _parts(layer: Layer, dx: Any, sources: int) -> tuple[Any, ...]:
         got = f"{len(dx)}" if isinstance(dx, tuple) else type(dx).__name__
         raise ShapeError(f"{layer.who}: its backward must return a tuple of {sources} gradients, got {got}")
     return dx
-
-
-def _fitting(layer: Layer, dx: Any, shape: Shape) -> Array:
-    """A gradient, if it has the shape of the array it belongs to."""
-    if getattr(dx, "shape", None) != shape:
-        got = getattr(dx, "shape", type(dx).__name__)
-        raise ShapeError(f"{layer.who}: its backward must return a gradient of the input's shape {shape}, got {got}")
-    gradient: Array = dx
-    return gradient
 
 
 def _accumulate(gradients: list[Array | None], number: int, gradient: Array) -> None:

@@ -20,6 +20,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from fastcnn.errors import ConfigError
 from fastcnn.layers.layer import Backward, Layer, Training
 from fastcnn.layers.parameter import Array
 from fastcnn.tables import table
@@ -54,13 +55,19 @@ class Watch:
     def on_part(self, name: str, seconds: float) -> None:
         """After another part of a training step: "loss" or "optimizer"."""
 
+    _before: "Token[Watch | None] | None" = None  # while it is entered
+
     def __enter__(self) -> Self:
+        if self._before is not None:
+            raise ConfigError(f"{type(self).__name__}: is entered already; make a second one")
         self._path: list[str] = []
-        self._before: Token[Watch | None] = _watching.set(self)
+        self._before = _watching.set(self)
         return self
 
     def __exit__(self, *error: object) -> None:
+        assert self._before is not None
         _watching.reset(self._before)
+        self._before = None
 
     def forward(self, layer: Layer, x: Any, training: Training | None, inner: bool) -> tuple[Any, Backward]:
         """``layer.forward``, watched; called by models. Of an inner model, its layers are told instead of itself."""
@@ -147,8 +154,9 @@ class Profiler(Watch):
         self._parts: dict[str, float] = {}
 
     def __enter__(self) -> Self:
+        super().__enter__()
         self._entered = perf_counter()
-        return super().__enter__()
+        return self
 
     def __exit__(self, *error: object) -> None:
         super().__exit__(*error)
@@ -169,10 +177,14 @@ class Profiler(Watch):
         times[direction] += seconds
 
     def rows(self) -> list[dict[str, Any]]:
-        """A dict per layer, other part, and the rest: layer, type; seconds forward, backward, evaluation, total."""
+        """A dict per layer, other part, and the rest: layer, type; seconds forward, backward, evaluation, total.
+
+        The layers of a model that a layer of your own holds have rows, and their time is not its own.
+        """
         rows: list[dict[str, Any]] = [
             {"layer": name, "type": kind, **times, "total": sum(times.values())}
-            for name, (kind, times) in self._layers.items()
+            for name, (kind, all_times) in self._layers.items()
+            for times in [self._own(name, all_times)]
         ]
         rest = self.seconds - sum(row["total"] for row in rows) - sum(self._parts.values())
         for name, seconds in (*self._parts.items(), ("rest", rest)):
@@ -180,6 +192,12 @@ class Profiler(Watch):
                 {"layer": f"({name})", "type": "", "forward": 0, "backward": 0, "evaluation": 0, "total": seconds}
             )
         return rows
+
+    def _own(self, name: str, times: dict[str, float]) -> dict[str, float]:
+        """The times of a layer without those of layers inside it."""
+        inside = [key for key in self._layers if key.startswith(f"{name}.")]
+        top = [key for key in inside if not any(key.startswith(f"{other}.") for other in inside)]
+        return {way: seconds - sum(self._layers[key][1][way] for key in top) for way, seconds in times.items()}
 
     def table(self) -> str:
         """The rows as text, in seconds and % of the whole."""

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -214,6 +215,7 @@ def test_impossible_graphs_are_refused():
     twice = fc.Linear(2, 2)
     for make, message in [
         (lambda: fc.Graph(np.ones(2), fc.ReLU()(x)), "the input must be made by fastcnn.Input"),
+        (lambda: fc.Graph(x, fc.ReLU()), "the outputs must be a node or a list of nodes"),
         (lambda: fc.Graph(x, []), "the outputs must be a node or a list of nodes"),
         (lambda: fc.Graph(x, [fc.ReLU()(x), 3]), "the outputs must be a node or a list of nodes"),
         (lambda: fc.Graph(x, x), "no output is made of the input"),
@@ -221,6 +223,7 @@ def test_impossible_graphs_are_refused():
         (lambda: fc.Graph(x, fc.Add()(fc.ReLU()(x), fc.ReLU()(other))), "depends on a second Input"),
         (lambda: fc.Graph(x, twice(twice(x))), "is called twice; make a second Linear"),
         (lambda: fc.Graph(x, fc.ReLU(name="a")(fc.Tanh(name="a")(x))), "two layers are called 'a'"),
+        (lambda: fc.Graph(x, fc.ReLU(name="input")(x)), "no layer may be called 'input'"),
         (lambda: fc.Add()(x), "Add: takes two or more inputs, got 1"),
         (lambda: fc.ReLU()(x, x), "ReLU: takes one input, got 2"),
         (lambda: fc.Add()(x, np.ones((1, 2))), "input 2 is ndarray, where others are nodes"),
@@ -251,8 +254,39 @@ class Wrong(fc.Layer):
 def test_a_custom_layer_whose_backward_returns_no_gradient_is_named(dx, got):
     model = fc.Sequential(fc.Linear(2, 2), Wrong(dx))
     _, backward = model.forward(np.ones((4, 2), np.float32))
-    message = rf"Wrong 'wrong1': its backward must return a gradient of the input's shape \(4, 2\), got {got}"
+    message = rf"Wrong 'wrong1': its backward must return a gradient of shape \(4, 2\), got {got}"
     refused(lambda: backward(np.ones((4, 2), np.float32)), fc.ShapeError, message)
+
+
+def test_a_gradient_of_another_dtype_is_refused_with_the_name_of_who_gave_it():
+    model = fc.Sequential(fc.Linear(2, 2), Wrong(np.ones((1, 2))))
+    _, backward = model.forward(np.ones((1, 2), np.float32))
+    message = "Wrong 'wrong1': its backward must return a gradient of float32, got float64; cast it"
+    refused(lambda: backward(np.ones((1, 2), np.float32)), fc.DTypeError, message)
+    message = "Sequential: backward takes a gradient of float32, got float64"
+    refused(lambda: backward(np.ones((1, 2))), fc.DTypeError, message)
+    refused(
+        lambda: backward(np.ones((3, 2), np.float32)), fc.ShapeError, r"backward takes .* shape \(1, 2\), got \(3, 2\)"
+    )
+
+
+def test_a_model_that_could_not_be_built_leaves_its_parts_as_they_were():
+    inner = fc.Sequential(fc.Linear(3, 2))
+    refused(lambda: fc.Sequential(inner, fc.Linear(5, 1), input_shape=(3,), dtype="float64"), fc.ShapeError, "linear1")
+    assert inner(np.ones((1, 3), np.float32)).shape == (1, 2)
+    assert inner.arena.size == 8
+
+
+def test_thousands_of_layers_are_named_in_no_time():
+    started = time.perf_counter()
+    model = fc.Sequential([fc.ReLU() for _ in range(4000)])
+    assert model.layers[-1].name == "relu4000"
+    assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize("shape", [3, (3.5,), (-3,), "ab"])
+def test_a_summary_of_no_shape_is_refused(shape):
+    refused(lambda: fc.Sequential(fc.ReLU()).summary(shape), fc.ConfigError, "input_shape")
 
 
 @pytest.mark.parametrize(("y", "got"), [(np.ones((1, 2)), "float64"), ([1.0], "list")])

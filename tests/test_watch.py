@@ -62,6 +62,29 @@ def test_the_table_of_a_profile_is_in_seconds_and_percent():
     assert 50 < float(share) <= 100
 
 
+def test_time_inside_a_layer_of_ones_own_counts_once():
+    class Holder(fc.Layer):
+        def __init__(self):
+            self.inner = fc.Sequential(Slow(), Slow())
+
+        def forward(self, x, training):
+            return self.inner.forward(x, training)
+
+    with fc.watch.Profiler() as profile:
+        step(nested(Holder()))
+    rows = {row["layer"]: row for row in profile.rows()}
+    assert rows["block.holder1"]["total"] < 0.02 < 0.06 <= rows["block.holder1.slow1"]["total"]
+    assert sum(row["total"] for row in rows.values()) == pytest.approx(profile.seconds)
+    assert rows["(rest)"]["total"] >= 0
+
+
+def test_a_watch_is_entered_once_at_a_time():
+    with fc.watch.Profiler() as profile, pytest.raises(fc.ConfigError, match="Profiler: is entered already"), profile:
+        pass
+    with profile:
+        nested()(X)
+
+
 def test_watching_changes_no_bit():
     plain, watched = nested(fc.Dropout(0.5)), nested(fc.Dropout(0.5))
     step(plain)
