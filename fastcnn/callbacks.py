@@ -13,8 +13,10 @@ epoch 1, batch 2: 4 samples
 """
 
 import csv
+import errno
 import io
 import json
+import math
 import os
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -23,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from fastcnn.atomic import replacing
 from fastcnn.errors import ConfigError, DataError
 from fastcnn.layers.arguments import choice, real, whole
+from fastcnn.metrics import in_json
 from fastcnn.trainer import BatchMetrics, Callback, EpochMetrics, Trainer
 
 if TYPE_CHECKING:
@@ -104,7 +107,7 @@ class Monitor:
         min_delta: By how much a figure must beat the best one to count as better; 0 or more.
 
     Attributes:
-        best: The best figure so far, None before the first epoch.
+        best: The best figure so far, None before the first one. One that is infinite or NaN is never better.
 
     Raises:
         ConfigError: for another name, or a negative `min_delta`.
@@ -132,17 +135,20 @@ class Monitor:
                 f"{self.who}: expected a {self.name} in each epoch, got none; pass validation to fit, or choose "
                 "another monitor"
             )
-        gain = 0.0 if self.best is None else value - self.best
-        if self.best is None or (gain if self.name.endswith("accuracy") else -gain) > self.min_delta:
-            self.best = value
-            return True
-        return False
+        if not math.isfinite(value):
+            return False
+        if self.best is not None and math.isfinite(self.best):
+            gain = value - self.best if self.name.endswith("accuracy") else self.best - value
+            if gain <= self.min_delta:
+                return False
+        self.best = value
+        return True
 
 
 class Checkpoint(Callback):
     """Saves the model after each epoch, or after each that is the best so far, with `fastcnn.save`.
 
-    The file is replaced whole. Its metadata has the epoch's metrics.
+    The file is replaced whole. Its metadata has the epoch's metrics; None for those that are infinite or NaN.
 
     Args:
         path: The file.
@@ -152,7 +158,7 @@ class Checkpoint(Callback):
 
     Raises:
         ConfigError: for another monitor, or one that the epochs have no figure of.
-        OSError: if the file can't be written; it ends the training.
+        OSError: if the file can't be written; it ends the training. Before the first step, if the folder is missing.
 
     >>> import tempfile
     >>> model, x, y = fc.Sequential(fc.Linear(4, 2)), np.eye(4, dtype=np.float32), np.array([0, 1, 0, 1])
@@ -172,6 +178,7 @@ class Checkpoint(Callback):
         self.save_best_only = save_best_only
 
     def on_start(self, trainer: Trainer) -> None:
+        _check_place(self.path)
         if self.monitor.best is None and self.monitor.name == "test_accuracy":
             self.monitor.best = trainer.progress.best_accuracy
 
@@ -179,7 +186,7 @@ class Checkpoint(Callback):
         from fastcnn.serialize import save  # here, for it brings in a library that `import fastcnn` can do without
 
         if not self.save_best_only or self.monitor.improved(metrics):
-            save(trainer.model, self.path, {"metrics": asdict(metrics)})
+            save(trainer.model, self.path, {"metrics": in_json(metrics)})
 
 
 class EarlyStopping(Callback):
@@ -227,7 +234,7 @@ class Log(Callback):
 
     Raises:
         DataError: if a run is resumed, and the file is none that this callback wrote.
-        OSError: if it can't be read or written.
+        OSError: if it can't be read or written. Before the first step, if the folder is missing.
     """
 
     header = ""  # the first line, if there is one
@@ -237,15 +244,18 @@ class Log(Callback):
         self._lines: list[str] = []
 
     def on_start(self, trainer: Trainer) -> None:
+        _check_place(self.path)
         done = trainer.progress.epoch
-        text = self.path.read_text(encoding="utf-8") if done and self.path.exists() else self.header
+        try:
+            text = self.path.read_text(encoding="utf-8") if done and self.path.exists() else self.header
+            lines = text.removeprefix(self.header).splitlines(keepends=True)
+            self._lines = (
+                [line for line in lines if self.epoch_of(line) <= done] if text.startswith(self.header) else []
+            )
+        except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
+            raise DataError(f"{self._who}: expected a line for each epoch ({error}); choose another path") from error
         if not text.startswith(self.header):
             raise DataError(f"{self._who}: expected the header of the log, got {text[:40]!r}; choose another path")
-        lines = text[len(self.header) :].splitlines(keepends=True)
-        try:
-            self._lines = [line for line in lines if self.epoch_of(line) <= done]
-        except (ValueError, LookupError, TypeError) as error:
-            raise DataError(f"{self._who}: expected a line for each epoch ({error}); choose another path") from error
 
     def on_epoch(self, trainer: Trainer, metrics: EpochMetrics) -> None:
         self._lines.append(self.line(metrics))
@@ -284,18 +294,28 @@ class CSVLog(Log):
 
 
 class JSONLog(Log):
-    """Keeps the fields of `EpochMetrics` in a file of JSON lines: an object for each epoch. None is null.
+    """Keeps the fields of `EpochMetrics` in a file of JSON lines: an object for each epoch.
+
+    None is null, and so are figures that are infinite or NaN.
 
     >>> JSONLog("log.jsonl").epoch_of('{"epoch": 3, "cost": 0.25}')
     3
     """
 
     def line(self, metrics: EpochMetrics) -> str:
-        return json.dumps(asdict(metrics)) + "\n"
+        return json.dumps(in_json(metrics), allow_nan=False) + "\n"
 
     def epoch_of(self, line: str) -> int:
         entries: dict[str, Any] = json.loads(line)
         return int(entries["epoch"])
+
+
+def _check_place(path: Path) -> None:
+    """Raise an OSError if it is clear already that there can't be such a file."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
 
 
 def _epoch_of(trainer: Trainer, epoch: int) -> str:

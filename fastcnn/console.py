@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,10 +23,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from fastcnn.data.download import Progress as DownloadProgress
 from fastcnn.errors import FastcnnError
-from fastcnn.metrics import BatchMetrics, EpochMetrics
+from fastcnn.metrics import BatchMetrics, EpochMetrics, in_json
 from fastcnn.trainer import Callback, Trainer
 
 DIVERGED, REFUSED = 1, 2
+UNREAD = 1  # nobody reads the output any more; what rich ends with, too
 SECONDS_TO_CLEAN_UP = 1.0
 
 # What typer raises for options that it doesn't understand; click's, or that of the click inside newer typers.
@@ -49,6 +49,8 @@ def exit_code_of(command: Callable[[], int]) -> int:
         complain(f"error: {error.format_message()}; see --help")  # type: ignore[attr-defined]
     except FastcnnError as error:
         complain(f"error: {error}")
+    except BrokenPipeError:
+        code = UNREAD
     except OSError as error:
         where = f" {error.filename!r}" if error.filename else ""
         complain(f"error: cannot read or write{where}: {error.strerror or error}")
@@ -189,7 +191,7 @@ class JsonReport(Callback):
     """Prints JSON, an object a line: a dict with the key ``event`` first, ``"epoch"`` after each epoch."""
 
     def on_epoch(self, trainer: Trainer, metrics: EpochMetrics) -> None:
-        self.tell("epoch", **asdict(metrics))
+        self.tell("epoch", **in_json(metrics))
 
     def tell(self, event: str, **entries: Any) -> None:
         """Print an object, at once."""

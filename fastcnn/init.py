@@ -9,19 +9,20 @@ Those that are scaled by the size of a weight read its shape as ``(O, C, KH, KW)
     glorot   variance 2 / (inputs + outputs)   keeps signals and gradients alike
     he       variance 2 / inputs               makes up for the half that a ReLU takes
 
-with ``inputs = C * KH * KW`` and ``outputs = O * KH * KW``; for a linear layer, its two sizes.
+with ``inputs = C * KH * KW`` and ``outputs = O * KH * KW``; for a linear layer, its two sizes. Their one argument is
+`gain`, a positive factor on the standard deviation.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcnn.errors import ConfigError, ShapeError
+from fastcnn.backends.arrays import real
+from fastcnn.errors import ShapeError
 
 Shape = tuple[int, ...]
 Initialiser = Callable[[Shape, np.random.Generator, np.dtype[Any]], NDArray[Any]]
@@ -65,8 +66,8 @@ class normal:
     mean: float = 0.0
 
     def __post_init__(self) -> None:
-        _check("normal: std", self.std, "a positive number", lambda value: 0 < value < math.inf)
-        _check("normal: mean", self.mean, "a finite number", math.isfinite)
+        real(self.std, "normal: std", "a positive number", lambda value: 0 < value < math.inf)
+        real(self.mean, "normal: mean")
 
     def __call__(self, shape: Shape, generator: np.random.Generator, dtype: np.dtype[Any]) -> NDArray[Any]:
         """Draw."""
@@ -93,8 +94,10 @@ class uniform:
     high: float = 0.05
 
     def __post_init__(self) -> None:
-        _check("uniform: low", self.low, "a finite number", math.isfinite)
-        _check("uniform: high", self.high, "a finite number above low", lambda value: 0 < value - self.low < math.inf)
+        real(self.low, "uniform: low")
+        real(
+            self.high, "uniform: high", "a finite number above low", lambda high: 0 < high - float(self.low) < math.inf
+        )
 
     def __call__(self, shape: Shape, generator: np.random.Generator, dtype: np.dtype[Any]) -> NDArray[Any]:
         """Draw."""
@@ -116,7 +119,7 @@ class _Scaled:
     gain: float = 1.0
 
     def __post_init__(self) -> None:
-        _check(f"{type(self).__name__}: gain", self.gain, "a positive number", lambda value: 0 < value < math.inf)
+        real(self.gain, f"{type(self).__name__}: gain", "a positive number", lambda value: 0 < value < math.inf)
 
     def _fans(self, shape: Shape) -> tuple[int, int]:
         """How many inputs make one output, and how many outputs one input goes to."""
@@ -133,13 +136,6 @@ class glorot_normal(_Scaled):
     ``n1`` and ``n2`` are the first two sizes of the weight, ``field`` the product of the rest: ``(O + C) *
     KH * KW`` for a convolution, ``in + out`` for a linear layer (whichever way round its matrix is stored).
 
-    Args:
-        gain: Factor on the standard deviation, positive and finite.
-
-    Raises:
-        ConfigError: if the gain is not a positive number.
-        ShapeError: when called for a shape of fewer than two dimensions.
-
     >>> init = fc.init.glorot_normal()
     >>> values = init((64, 32, 3, 3), np.random.default_rng(0), np.dtype("float32"))
     >>> round(float(values.std()), 3)
@@ -154,13 +150,6 @@ class glorot_normal(_Scaled):
 
 class glorot_uniform(_Scaled):
     """Uniform values with the deviation of `glorot_normal`: within ``gain * sqrt(6 / ((n1 + n2) * field))``.
-
-    Args:
-        gain: Factor on the standard deviation, positive and finite.
-
-    Raises:
-        ConfigError: if the gain is not a positive number.
-        ShapeError: when called for a shape of fewer than two dimensions.
 
     >>> init = fc.init.glorot_uniform()
     >>> values = init((64, 32, 3, 3), np.random.default_rng(0), np.dtype("float32"))
@@ -180,13 +169,6 @@ class he_normal(_Scaled):
     ``inputs`` is ``C * KH * KW`` for a convolution, ``in`` for a linear layer: PyTorch's ``kaiming_normal_``
     with ``nonlinearity="relu"``.
 
-    Args:
-        gain: Factor on the standard deviation, positive and finite.
-
-    Raises:
-        ConfigError: if the gain is not a positive number.
-        ShapeError: when called for a shape of fewer than two dimensions.
-
     >>> init = fc.init.he_normal()
     >>> values = init((64, 32, 3, 3), np.random.default_rng(0), np.dtype("float32"))
     >>> round(float(values.std()), 3)
@@ -202,13 +184,6 @@ class he_normal(_Scaled):
 class he_uniform(_Scaled):
     """Uniform values with the deviation of `he_normal`: within ``gain * sqrt(6 / inputs)``.
 
-    Args:
-        gain: Factor on the standard deviation, positive and finite.
-
-    Raises:
-        ConfigError: if the gain is not a positive number.
-        ShapeError: when called for a shape of fewer than two dimensions.
-
     >>> init = fc.init.he_uniform()
     >>> values = init((64, 32, 3, 3), np.random.default_rng(0), np.dtype("float32"))
     >>> round(float(values.std()), 3), round(float(values.max()), 3)
@@ -219,8 +194,3 @@ class he_uniform(_Scaled):
         """Draw."""
         limit = self.gain * math.sqrt(6 / self._fans(shape)[0])
         return generator.uniform(-limit, limit, shape).astype(dtype)
-
-
-def _check(what: str, value: Any, expected: str, fits: Callable[[float], bool]) -> None:
-    if not (isinstance(value, Real) and fits(float(value))):
-        raise ConfigError(f"{what} must be {expected}, got {value!r}")

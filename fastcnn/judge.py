@@ -104,7 +104,7 @@ class Judge:
             if values.shape != (count,):
                 raise ShapeError(f"metric: expected a number for each of {count} samples, got shape {values.shape}")
             return values
-        if labels is None or isinstance(outputs, tuple) or outputs.ndim != 2:
+        if labels is None or isinstance(outputs, tuple) or outputs.ndim != 2 or outputs.shape[1] < 2:
             return None
         right: Array = outputs.argmax(axis=1) == labels
         return right

@@ -13,6 +13,7 @@ loss is first a number per sample, summed over the classes; `reduction` makes on
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import numpy as np
@@ -58,12 +59,12 @@ class Loss:
             "none" it needs `dvalue`, an array ``(N,)`` of the logits' dtype.
 
         Raises:
-            ShapeError: if the shapes don't belong together, a class index is out of range, or a mean is
-                asked of an empty batch.
+            ShapeError: if the shapes don't belong together, a class index is out of range, a mean is asked of an
+                empty batch, or there are several outputs or targets, which take a `MultiLoss`.
             DTypeError: if the target's dtype is neither an integer's nor the logits'.
         """
-        logits = np.asarray(logits)
-        target = self._checked_target(logits, np.asarray(target))
+        logits = self._one_array("outputs", logits)
+        target = self._checked_target(logits, self._one_array("targets", target))
         losses, backward = self.per_sample(logits, target)
         if self.reduction == "none":
 
@@ -95,6 +96,18 @@ class Loss:
     def who(self) -> str:
         """How messages call this loss."""
         return type(self).__name__
+
+    def _one_array(self, name: str, values: Any) -> Array:
+        several = isinstance(values, tuple | list) and any(
+            isinstance(part, np.ndarray) and part.ndim for part in values
+        )
+        if not several:
+            with suppress(ValueError):  # of rows that differ in length
+                return np.asarray(values)
+        raise ShapeError(
+            f"{self.who}: expected one array of {name}, got a {type(values).__name__} of {len(values)}; "
+            "for a model of several outputs use MultiLoss"
+        )
 
     def _checked_target(self, logits: Array, target: Array) -> Array:
         if logits.ndim != 2 or logits.shape[1] == 0:
@@ -205,11 +218,12 @@ class MultiLoss(Loss):
     2.5105
     """
 
-    def __init__(self, losses: Sequence[Loss], weights: Sequence[float] | None = None) -> None:
+    def __init__(self, losses: Sequence[Loss], weights: Sequence[float] | Array | None = None) -> None:
         self.losses = tuple(losses) if isinstance(losses, Sequence) else ()
         if not self.losses or not all(isinstance(part, Loss) for part in self.losses):
             raise ConfigError(f"{self.who}: losses must be a list of losses, one for each output, got {losses!r}")
         weights = (1.0,) * len(self.losses) if weights is None else weights
+        weights = weights.tolist() if isinstance(weights, np.ndarray) else weights
         if not isinstance(weights, Sequence) or len(weights) != len(self.losses):
             raise ConfigError(f"{self.who}: weights must be {len(self.losses)} numbers, one a loss, got {weights!r}")
         self.weights = tuple(

@@ -1,7 +1,8 @@
 """What training tells of itself: figures of each batch and each epoch, and how far it has come."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from fastcnn.errors import ConfigError
@@ -66,6 +67,15 @@ class EpochMetrics:
         return self.cost if self.test_cost is None else self.test_cost
 
 
+def in_json(figures: "EpochMetrics | Progress") -> dict[str, Any]:
+    """The fields in terms of JSON, which knows no infinite numbers and no NaN: those are None there.
+
+    >>> in_json(EpochMetrics(1, 0.5, 0.6, 0.8, None, float("nan"), 1.0, 99.0))["test_cost"] is None
+    True
+    """
+    return {name: _finite(value) if isinstance(value, float) else value for name, value in asdict(figures).items()}
+
+
 class History(list[EpochMetrics]):
     """A list of the metrics of epochs.
 
@@ -75,10 +85,13 @@ class History(list[EpochMetrics]):
 
     @property
     def best(self) -> EpochMetrics | None:
-        """The first epoch of the highest test accuracy; where there is none, of the lowest cost. None if empty."""
+        """The first epoch of the highest test accuracy; where there is none, of the lowest cost.
+
+        Figures that are infinite or NaN don't count. None if there are no others.
+        """
         best: EpochMetrics | None = None
         for metrics in self:
-            if best is None or _is_better(metrics, best.test_accuracy, best.judged_cost):
+            if _is_better(metrics, best.test_accuracy if best else None, best.judged_cost if best else None):
                 best = metrics
         return best
 
@@ -98,9 +111,10 @@ class Progress:
         cost_sum: Sum of the costs of those samples.
         moving_loss: As in `EpochMetrics`; None before the first step.
         steps: ``optimizer.steps`` after the last step.
-        best_epoch: The epoch that `History.best` names, of all complete ones; None before the first.
+        best_epoch: The epoch that `History.best` names, of all complete ones; None as long as it names none.
         best_accuracy: Its test accuracy, if there was one.
-        best_cost: Its cost: of the validation samples, or without them of the training.
+        best_cost: Its cost: of the validation samples, or without them of the training. Like the accuracy None, if it
+            is infinite or NaN.
 
     >>> Progress.of({"epoch": 2, "steps": 80}).epoch
     2
@@ -131,24 +145,33 @@ class Progress:
             if value is None and defaults[name] is None:
                 continue
             if name in ("epoch", "batch", "samples", "steps", "best_epoch"):
-                values[name] = whole(value, f"Progress: {name}", least=0)
+                values[name] = whole(value, f"Progress: {name}", least=1 if name == "best_epoch" else 0)
             else:
-                values[name] = real(value, f"Progress: {name}", "a number", lambda number: True)
+                values[name] = real(value, f"Progress: {name}", "a finite number", math.isfinite)
         progress = cls(**values)
         if bool(progress.batch) != bool(progress.samples) or (progress.batch and progress.moving_loss is None):
             raise ConfigError(f"Progress: batch, samples and moving_loss don't go together in {progress}")
+        if progress.best_epoch is not None and progress.best_epoch > progress.epoch:
+            raise ConfigError(f"Progress: best_epoch must be one of the {progress.epoch} complete ones in {progress}")
         return progress
 
     def after(self, metrics: EpochMetrics) -> "Progress":
         """The progress once the epoch under way is complete."""
         best = self.best_epoch, self.best_accuracy, self.best_cost
-        if self.best_epoch is None or _is_better(metrics, self.best_accuracy, self.best_cost):
-            best = metrics.epoch, metrics.test_accuracy, metrics.judged_cost
+        if _is_better(metrics, self.best_accuracy, self.best_cost):
+            best = metrics.epoch, _finite(metrics.test_accuracy), _finite(metrics.judged_cost)
         return Progress(metrics.epoch, 0, 0, 0.0, self.moving_loss, self.steps, *best)
 
 
 def _is_better(metrics: EpochMetrics, best_accuracy: float | None, best_cost: float | None) -> bool:
     """Whether an epoch beats the best one so far: by accuracy, or by cost as long as no epoch has had an accuracy."""
-    if metrics.test_accuracy is not None:
-        return best_accuracy is None or metrics.test_accuracy > best_accuracy
-    return best_accuracy is None and (best_cost is None or metrics.judged_cost < best_cost)
+    accuracy, best_accuracy = _finite(metrics.test_accuracy), _finite(best_accuracy)
+    if accuracy is not None:
+        return best_accuracy is None or accuracy > best_accuracy
+    cost, best_cost = _finite(metrics.judged_cost), _finite(best_cost)
+    return best_accuracy is None and cost is not None and (best_cost is None or cost < best_cost)
+
+
+def _finite(figure: float | None) -> float | None:
+    """The figure, if there is one to compare with others: None for an infinite one and for NaN."""
+    return figure if figure is not None and math.isfinite(figure) else None

@@ -4,7 +4,6 @@ import hashlib
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from traceback import walk_tb
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,11 @@ from fastcnn.console import DIVERGED, JsonReport, TrainingReport, complain, down
 from fastcnn.data import Dataset, load_dataset
 from fastcnn.data.samples import ImageSamples
 from fastcnn.errors import ConfigError, DataError, FastcnnError
+from fastcnn.metrics import in_json
 from fastcnn.recipes import Settings, build
 from fastcnn.run_folder import RunFolder, place_of
 from fastcnn.trainer import Trainer
-from fastcnn.training import NonFiniteError, train_step
+from fastcnn.training import NonFiniteError
 from fastcnn.watch import Profiler, ShapePrinter
 
 
@@ -125,7 +125,7 @@ class Run:
                 epochs = self.settings.epochs - self.trainer.progress.epoch
                 self.trainer.fit(self.training, epochs=epochs, validation=self.test)
         except KeyboardInterrupt as interrupt:
-            if _is_whole(self.trainer, interrupt):
+            if self.trainer.optimizer.steps and not self.trainer.in_step:
                 self.folder.save(self.trainer)
             complain(f"interrupted in epoch {self.trainer.progress.epoch + 1}; {self.folder.how_to_go_on}")
             return self._end("interrupted", interrupted_code(interrupt), profiler)
@@ -246,7 +246,7 @@ class Run:
         if isinstance(self.report, JsonReport):
             progress = self.trainer.progress
             profile = {"profile": profiler.rows()} if profiler else {}
-            self.report.tell("end", how=how, exit_code=code, **asdict(progress), files=self.folder.files, **profile)
+            self.report.tell("end", how=how, exit_code=code, **in_json(progress), files=self.folder.files, **profile)
         return code
 
 
@@ -279,9 +279,3 @@ def _fingerprint(data: Dataset) -> str:
         digest.update(repr(array.shape).encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-def _is_whole(trainer: Trainer, interrupt: KeyboardInterrupt) -> bool:
-    """Whether model, optimizer and progress fit together: unless a second signal has broken off a step."""
-    broken_off = any(frame.f_code is train_step.__code__ for frame, _ in walk_tb(interrupt.__traceback__))
-    return not broken_off and trainer.progress.steps == trainer.optimizer.steps > 0

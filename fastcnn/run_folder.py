@@ -21,7 +21,6 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 from typing import Any, Self
@@ -29,7 +28,7 @@ from typing import Any, Self
 from fastcnn.atomic import replacing
 from fastcnn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from fastcnn.errors import ConfigError, DataError
-from fastcnn.metrics import EpochMetrics, Progress
+from fastcnn.metrics import EpochMetrics, Progress, in_json
 from fastcnn.plots import draw_curves
 from fastcnn.trainer import Callback, Trainer
 
@@ -149,7 +148,7 @@ class RunFolder(Callback):
         Where a second Ctrl-C has broken off the keeping of an epoch, that is done here.
         """
         progress = trainer.progress
-        rows = [*self._earlier, *map(asdict, trainer.history)]
+        rows = [*self._earlier, *map(in_json, trainer.history)]
         if len(rows) != progress.epoch:  # a second Ctrl-C came just before the epoch was noted down
             return
         with self._errors():

@@ -9,7 +9,7 @@ needs to go on to the same bits and the same figures, but for times.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from itertools import islice
@@ -75,8 +75,9 @@ class Trainer:
         shuffle: Whether each epoch goes through the samples in an order of its own.
         callbacks: Told in the order given.
         metric: What the accuracies in `EpochMetrics` are: ``"auto"``, the share of samples whose largest output is at
-            their label, for models with one output ``(N, classes)`` and samples with labels; a function of outputs and
-            targets that gives a number for each sample, ``(N,)``; or None.
+            their label, for models with one output ``(N, classes)`` of two classes or more and samples with labels; a
+            function of outputs and targets that gives a number for each sample, ``(N,)``; or None. Float targets
+            ``(N, classes)`` in [0, 1] count as labels: pass ``metric=None`` for regression.
 
     Attributes:
         progress: How far it has come. To resume a run, set it beside the model's and the optimizer's state.
@@ -84,9 +85,12 @@ class Trainer:
         last_epoch: Number of the epoch that `fit` ends with.
         samples_in_epoch: How many training samples `fit` goes through in an epoch; None if it can't know.
         should_stop: Set by callbacks to end `fit` before its next step.
+        in_step: Whether a step is under way, or has been broken off by an error or a second signal: then model,
+            optimizer and `progress` may not fit together. Batches that a callback sees are whole.
 
     Raises:
-        ConfigError: if `batch_size` is no positive whole number, or `metric` none of the three.
+        ConfigError: if `batch_size` is no positive whole number, `metric` none of the three, or something else is not
+            of its kind.
 
     >>> digits = fc.data.load_dataset("sample")
     >>> x = fc.data.scale_pixels(digits.train_images, "unit", "float32")
@@ -108,18 +112,22 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
         metric: Metric | str | None = "auto",
     ) -> None:
+        order = "the order is Trainer(model, loss, optimizer)"
+        for what, part, kind in (("model", model, Model), ("loss", loss, Loss), ("optimizer", optimizer, Optimizer)):
+            _check_kind(part, kind, f"Trainer: {what} must be an instance of", order)
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
         self.batch_size = whole(batch_size, "Trainer: batch_size")
         self.shuffle = shuffle
-        self.callbacks = list(callbacks)
+        self.callbacks = _checked_callbacks(callbacks)
         self.metric = checked_metric(metric, "Trainer")
         self.progress = Progress()
         self.history = History()
         self.last_epoch = 0
         self.samples_in_epoch: int | None = None
         self.should_stop = False
+        self.in_step = False
 
     def fit(
         self,
@@ -140,10 +148,10 @@ class Trainer:
             x: Inputs ``(N, ...)`` of the model's dtype. Or `Samples`. Or an iterable of batches ``(x, y)`` that gives
                 the same ones each time that it is iterated: a list of them, or an object whose ``__iter__`` starts
                 anew; no generator, unless for one epoch alone.
-            y: Targets as the loss takes them, see `fastcnn.losses`; a tuple for a model with several outputs. None
-                unless `x` is an array.
+            y: Targets as the loss takes them, see `fastcnn.losses`; a tuple or list of arrays for a model with several
+                outputs. None unless `x` is an array.
             epochs: How many. One that was under way, in a resumed run, is the first of them.
-            validation: What to judge the model by after each epoch: a tuple ``(x, y)`` of arrays, `Samples`, or an
+            validation: What to judge the model by after each epoch: a pair ``(x, y)`` of arrays, `Samples`, or an
                 iterable of batches.
 
         Returns:
@@ -292,9 +300,11 @@ class Trainer:
     def _step(self, x: Any, y: Any, epoch: int) -> float:
         """One step; its progress is noted before anybody hears of it. Returns the cost per sample."""
         done = self.progress
+        self.in_step = True
         try:
             cost = train_step(self.model, self.loss, self.optimizer, x, y)
         except NonFiniteError as error:
+            self.in_step = False  # nothing was updated
             error.args = (f"epoch {epoch}, batch {done.batch + 1}: {error}",)
             raise
         cost = per_sample(cost, self.loss, len(x))
@@ -307,11 +317,39 @@ class Trainer:
             moving_loss=(1 - SMOOTHING) * before + SMOOTHING * cost,
             steps=self.optimizer.steps,
         )
+        self.in_step = False
         return cost
 
 
 def _validation(given: Any) -> Samples | Batches:
-    """A pair whose first is an array is a pair of arrays; any other is an iterable of two batches."""
-    if isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], np.ndarray):
-        return samples_of(given[0], given[1], "Trainer.fit: validation")
-    return samples_of(given, None, "Trainer.fit: validation")
+    """A pair whose first is an array is a pair of arrays; any other is an iterable of two batches.
+
+    A list of batches is looked through here and now: after an epoch is late for an error.
+    """
+    who = "Trainer.fit: validation"
+    if isinstance(given, tuple | list):
+        if len(given) == 2 and isinstance(given[0], np.ndarray):
+            return samples_of(given[0], given[1], who)
+        for _ in checked_batches(given, "validation"):
+            pass
+    return samples_of(given, None, who)
+
+
+def _checked_callbacks(given: Any) -> list[Callback]:
+    """The callbacks as a list; a single one, or None, has no place there."""
+    what, remedy = "Trainer: callbacks must be a list of instances of", "write callbacks=[...]"
+    if not isinstance(given, Iterable):
+        got = given.__name__ if isinstance(given, type) else type(given).__name__
+        raise ConfigError(f"{what} Callback, got {got} alone; {remedy}")
+    callbacks = list(given)
+    for callback in callbacks:
+        _check_kind(callback, Callback, what, remedy)
+    return callbacks
+
+
+def _check_kind(value: Any, kind: type, what: str, remedy: str) -> None:
+    """Raise a ConfigError unless the value is an instance of the kind."""
+    if isinstance(value, type):
+        raise ConfigError(f"{what} {kind.__name__}, got the class {value.__name__}; make an instance of it")
+    if not isinstance(value, kind):
+        raise ConfigError(f"{what} {kind.__name__}, got {type(value).__name__}; {remedy}")

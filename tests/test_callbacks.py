@@ -13,6 +13,7 @@ from rich.console import Console
 
 import fastcnn as fc
 from fastcnn.callbacks import MONITORS, Checkpoint, CSVLog, EarlyStopping, JSONLog, ProgressBar
+from fastcnn.checkpoint import load_checkpoint, save_checkpoint
 from fastcnn.metrics import EpochMetrics
 from fastcnn.serialize import read_model_file
 from fastcnn.trainer import Callback, Trainer
@@ -97,9 +98,11 @@ def test_the_bar_goes_away_when_the_training_fails():
         ("cost", 2, 0.0, [3.0, 2.0, 2.5, 2.0, 1.0], [4]),
         ("test_cost", 1, 0.0, [3.0, 2.0, 1.0], []),
         ("moving_loss", 1, 0.5, [3.0, 2.6], [2]),
-        ("cost", 1, 0.0, [float("nan"), 1.0], [2]),
+        ("cost", 2, 0.0, [float("nan"), 2.0, 1.0, float("nan"), 1.5], [5]),
+        ("test_accuracy", 1, 0.0, [float("nan"), 0.1, 0.2], [1]),
+        ("cost", 1, 0.0, [float("inf"), 3.0, 2.0], [1]),
     ],
-    ids=range(7),
+    ids=range(9),
 )
 def test_early_stopping(monitor, patience, min_delta, values, stops):
     assert told(EarlyStopping(monitor, patience, min_delta), values, monitor) == stops
@@ -159,9 +162,23 @@ def test_checkpoint_knows_the_best_of_a_resumed_run(tmp_path):
     assert not path.exists()
 
 
+@pytest.mark.parametrize("kind", [Checkpoint, CSVLog, JSONLog])
+def test_a_file_that_can_not_be_is_an_error_before_the_first_step(tmp_path, kind):
+    for path, says in ((tmp_path / "none" / "file", "No such file.*none'"), (tmp_path, "Is a directory")):
+        trainer = trainer_with(kind(path))
+        with pytest.raises(OSError, match=says):
+            trainer.fit(X, Y)
+        assert trainer.optimizer.steps == 0
+
+
 def test_checkpoint_that_cannot_be_written_ends_the_training(tmp_path):
+    class RemovesTheFolder(Callback):
+        def on_batch(self, trainer, metrics):
+            (tmp_path / "gone").rmdir() if metrics.batch == 1 else None
+
+    (tmp_path / "gone").mkdir()
     with pytest.raises(OSError, match="No such file"):
-        trainer_with(Checkpoint(tmp_path / "none" / "model.safetensors")).fit(X, Y)
+        trainer_with(Checkpoint(tmp_path / "gone" / "model.safetensors"), RemovesTheFolder()).fit(X, Y)
 
 
 # ---- logs ------------------------------------------------------------------------------------------------------------
@@ -189,6 +206,32 @@ def test_logs_hold_every_epoch_to_the_bit(tmp_path, kind, name):
     assert os.listdir(tmp_path) == [name]
 
 
+class Endless(fc.CrossEntropyLoss):
+    """Infinite, or NaN, for the four samples of the validation, not for the three and one of the steps."""
+
+    def __init__(self, cost):
+        super().__init__()
+        self.cost = cost
+
+    def forward(self, logits, target):
+        value, backward = super().forward(logits, target)
+        return (value if len(logits) < 4 else self.cost), backward
+
+
+@pytest.mark.parametrize("cost", [float("nan"), float("inf")])
+def test_a_validation_cost_that_is_no_number_ends_nothing_and_is_null_in_files(tmp_path, cost):
+    files = Checkpoint(tmp_path / "model.safetensors"), JSONLog(tmp_path / "log.jsonl")
+    trainer = trainer_with(*files)
+    trainer.loss = Endless(cost)
+    history = trainer.fit(X, Y, epochs=2, validation=(X, Y))
+    np.testing.assert_equal(history.column("test_cost"), [cost, cost])
+    expected = [asdict(metrics) | {"test_cost": None} for metrics in history]
+    assert rows(tmp_path / "log.jsonl") == expected
+    assert read_model_file(tmp_path / "model.safetensors").metadata == {"metrics": expected[-1]}
+    save_checkpoint(tmp_path / "last.safetensors", trainer)
+    assert load_checkpoint(tmp_path / "last.safetensors").progress == trainer.progress
+
+
 @LOGS
 def test_logs_of_a_resumed_run_hold_no_epoch_twice(tmp_path, kind, name):
     path = tmp_path / name
@@ -204,12 +247,16 @@ def test_logs_of_a_resumed_run_hold_no_epoch_twice(tmp_path, kind, name):
 
 
 @LOGS
-@pytest.mark.parametrize("text", ["shopping list\n", "[1]\n", '{"epoch": null}\n', "1,2\n"])
-def test_a_file_that_is_no_log_is_refused_and_left_alone(tmp_path, kind, name, text):
+@pytest.mark.parametrize(
+    "content",
+    [b"shopping list\n", b"[1]\n", b'{"epoch": null}\n', b"1,2\n", b'{"epoch": 1e999}\n', b"\xff\xfe", b"[" * 10**5],
+    ids=range(7),
+)
+def test_a_file_that_is_no_log_is_refused_and_left_alone(tmp_path, kind, name, content):
     path = tmp_path / name
-    path.write_text(text)
+    path.write_bytes(content)
     trainer = trainer_with(kind(path))
     trainer.progress = fc.trainer.Progress(epoch=2)
     with pytest.raises(fc.DataError, match=r"Log '.*log.*': expected .* choose another path"):
         trainer.fit(X, Y)
-    assert path.read_text() == text
+    assert path.read_bytes() == content

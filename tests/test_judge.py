@@ -66,6 +66,9 @@ def test_where_there_is_nothing_to_find_nothing_is_found():
     model, x = model_of_the_brightest(), np.ones((5, 1, 4, 4))
     assert evaluate(model, ArraySamples(x, np.ones((5, 1)))) == Evaluation(0, None, None)
     assert evaluate(model, ArraySamples(x, np.zeros(5, int)), metric=None) == Evaluation(0, None, None)
+    assert evaluate(model, ArraySamples(x, np.full((5, 10), -1.0))) == Evaluation(0, None, None)  # of a regression
+    single = fc.Sequential(fc.Flatten(), fc.Linear(16, 1), dtype="float64")
+    assert evaluate(single, ArraySamples(x, np.zeros(5, int))) == Evaluation(0, None, None)
     found = evaluate(model, ArraySamples(x, np.zeros(5, int)), fc.CrossEntropyLoss(), metric=None)
     assert (found.samples, found.accuracy) == (5, None) and found.cost > 0
 

@@ -161,6 +161,24 @@ def test_logits_that_are_no_matrix_are_refused(make):
         make()(np.zeros(5), np.zeros(5))
 
 
+@every_loss
+@pytest.mark.parametrize("sizes", [(N, N), (N, 2)], ids=["alike", "of two sizes"])
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_several_outputs_and_targets_are_for_multi_loss(make, sizes, kind, logits, labels):
+    several = kind(logits[:size] for size in sizes)
+    message = f"{make.__name__}: expected one array of .*, got a {kind.__name__} of 2; .* use MultiLoss"
+    with pytest.raises(fc.ShapeError, match=message.replace(".*", "outputs", 1)):
+        make()(several, kind(labels[:size] for size in sizes))
+    with pytest.raises(fc.ShapeError, match=message.replace(".*", "targets", 1)):
+        make()(logits, kind(labels[:size] for size in sizes))
+
+
+def test_plain_lists_of_numbers_are_one_array(logits, labels):
+    assert fc.CrossEntropyLoss()(logits.tolist(), labels.tolist()) == fc.CrossEntropyLoss()(logits, labels)
+    with pytest.raises(fc.ShapeError, match="expected one array of outputs, got a list of 2"):
+        fc.CrossEntropyLoss()([[1.0, 2.0], [3.0]], [0, 1])
+
+
 @every_mean
 def test_an_empty_batch_has_no_mean(reduction):
     with pytest.raises(fc.ShapeError, match="mean of an empty batch"):
@@ -185,7 +203,9 @@ def two_losses(**settings):
     return fc.MultiLoss([fc.CrossEntropyLoss(), fc.ProductLoss()], **settings)
 
 
-@pytest.mark.parametrize(("weights", "expected"), [(None, (1.0, 1.0)), ([0.25, -3], (0.25, -3.0))])
+@pytest.mark.parametrize(
+    ("weights", "expected"), [(None, (1.0, 1.0)), ([0.25, -3], (0.25, -3.0)), (np.ones(2), (1.0, 1.0))]
+)
 def test_several_losses_sum_up_by_weight(weights, expected, logits, soft, labels):
     value, backward = two_losses(weights=weights).forward((logits, logits[:2]), (labels, soft[:2]))
     parts = [
@@ -247,11 +267,24 @@ def test_outputs_and_targets_that_do_not_fit_several_losses_are_refused(outputs,
         ([fc.CrossEntropyLoss], None, "losses must be a list of losses"),
         ([fc.CrossEntropyLoss()], [1, 2], "weights must be 1 numbers, one a loss"),
         ([fc.CrossEntropyLoss()], 0.5, "weights must be 1 numbers, one a loss"),
+        ([fc.CrossEntropyLoss()], np.array(0.5), "weights must be 1 numbers, one a loss"),
+        ([fc.CrossEntropyLoss()], np.ones((1, 1)), r"weights\[0\] must be a finite number"),
         ([fc.CrossEntropyLoss()], [np.nan], r"weights\[0\] must be a finite number"),
         ([fc.CrossEntropyLoss(), fc.CrossEntropyLoss("sum")], None, "one reduction, and not 'none', got mean, sum"),
         ([fc.CrossEntropyLoss("none")], None, "one reduction, and not 'none', got none"),
     ],
-    ids=["none", "no list", "a class", "too many weights", "no weights", "nan", "two reductions", "no reduction"],
+    ids=[
+        "none",
+        "no list",
+        "a class",
+        "too many weights",
+        "no weights",
+        "a lone array",
+        "a matrix",
+        "nan",
+        "two reductions",
+        "no reduction",
+    ],
 )
 def test_impossible_settings_of_several_losses_are_refused(losses, weights, message):
     with pytest.raises(fc.ConfigError, match=f"MultiLoss: .*{message}"):

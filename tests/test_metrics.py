@@ -6,7 +6,9 @@ from dataclasses import asdict
 import pytest
 
 import fastcnn as fc
-from fastcnn.metrics import EpochMetrics, History, Progress
+from fastcnn.metrics import EpochMetrics, History, Progress, in_json
+
+NAN, INF = float("nan"), float("inf")
 
 
 def epoch(number, test_accuracy=None, test_cost=None, cost=1.0):
@@ -28,8 +30,11 @@ def after(history):
         ([epoch(1, None, 2.0), epoch(2, None, 1.0), epoch(3, None, 1.0)], 2),
         ([epoch(1, cost=2.0), epoch(2, cost=3.0)], 1),
         ([epoch(1, cost=0.1), epoch(2, 0.0, 9.0), epoch(3, cost=0.0)], 2),
+        ([epoch(1, NAN), epoch(2, 0.1), epoch(3, NAN)], 2),
+        ([epoch(1, None, NAN), epoch(2, None, INF), epoch(3, None, 9.0), epoch(4, None, NAN)], 3),
+        ([epoch(1, NAN, 0.1), epoch(2, 0.1, 9.0)], 2),
     ],
-    ids=range(5),
+    ids=range(8),
 )
 def test_the_best_epoch(epochs, best):
     history = History(epochs)
@@ -41,6 +46,14 @@ def test_the_best_epoch(epochs, best):
 
 def test_no_epochs_have_no_best():
     assert History().best is None and History().column("cost") == []
+
+
+def test_epochs_without_a_number_to_judge_by_have_no_best_and_fit_in_json():
+    history = History([epoch(1, NAN, NAN), epoch(2, None, INF)])
+    assert history.best is None and after(history).best_epoch is None
+    assert after([epoch(1, 0.5, NAN)]) == Progress(1, 0, 0, 0.0, 0.5, 9, 1, 0.5, None)  # equal: no NaN is in it
+    assert in_json(history[0]) == asdict(epoch(1, None, None))
+    assert in_json(after(history)) == asdict(after(history))
 
 
 def test_an_epoch_leaves_nothing_of_its_batches():
@@ -66,7 +79,11 @@ GOOD = asdict(Progress(1, 3, 30, 0.5, 0.25, 9, 1, 0.7, 0.5))
         ({"batch": 1.5}, "Progress: batch must be"),
         ({"steps": "9"}, "Progress: steps must be"),
         ({"best_epoch": 2**64}, "Progress: best_epoch must be"),
-        ({"cost_sum": []}, "Progress: cost_sum must be a number"),
+        ({"best_epoch": 0}, "Progress: best_epoch must be"),
+        ({"best_epoch": 2}, "Progress: best_epoch must be one of the 1 complete"),
+        ({"cost_sum": []}, "Progress: cost_sum must be a finite number"),
+        ({"moving_loss": NAN}, "Progress: moving_loss must be a finite number"),
+        ({"best_cost": INF}, "Progress: best_cost must be a finite number"),
         ({"moving_loss": None}, "don't go together"),
         ({"batch": 0}, "don't go together"),
         ({"samples": 0}, "don't go together"),

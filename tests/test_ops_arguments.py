@@ -242,6 +242,7 @@ BAD_VALUES = {
     "negative beta": lambda: adam(beta2=-0.1),
     "an infinite slope": lambda: ops.leaky_relu(X, float("inf")),
     "a slope that is NaN": lambda: ops.leaky_relu_backward(X, X, float("nan")),
+    "a list for an algorithm": lambda: ops.conv2d(X, W, algorithm=["auto"]),
     "fused, unknown algorithm": lambda: ops.conv2d_relu_max_pool2d(X, W, algorithm="fast"),
 }
 

@@ -114,6 +114,18 @@ def test_a_model_with_two_outputs():
     assert history[-1].test_accuracy is None and history[-1].train_accuracy is None
 
 
+def test_targets_of_several_outputs_may_be_a_list():
+    x, y = tiny_arrays(20)
+    bits = []
+    for several in (tuple, list):
+        node = fc.Input(16)
+        model = fc.Graph(node, [fc.Linear(16, 10)(node), fc.Linear(16, 2)(node)], dtype="float64")
+        trainer = Trainer(model, TwoHeads(), fc.SGD(model.parameters()), batch_size=8)
+        trainer.fit(x, several((y, y % 2)), validation=several((x, several((y, y % 2)))))
+        bits.append(model.arena.data.tobytes())
+    assert bits[0] == bits[1]
+
+
 def test_images_train_as_they_did_before_their_form_could_be_chosen():
     digits = fc.data.load_dataset("sample")
     train = ImageSamples(digits.train_images[:200], digits.train_labels[:200])
@@ -277,6 +289,28 @@ def test_data_in_another_form_is_refused(arguments, error, says):
         tiny_trainer().fit(*arguments)
 
 
+@pytest.mark.parametrize(
+    ("validation", "says"),
+    [
+        ([X.tolist(), Y.tolist()], r"^batch 1 of validation: expected a pair \(x, y\), got 4 items"),
+        ([(X, Y), X], "^batch 2 of validation: expected a pair"),
+        ([], "^validation: expected batches"),
+        ([X, Y[:3]], "expected a target for each input"),
+    ],
+    ids=range(4),
+)
+def test_validation_in_another_form_is_refused_before_training(validation, says):
+    trainer = tiny_trainer()
+    with pytest.raises(fc.DataError, match=says):
+        trainer.fit(X, Y, validation=validation)
+    assert trainer.optimizer.steps == 0
+
+
+def test_a_pair_of_arrays_may_be_a_list():
+    histories = [tiny_trainer().fit(X, Y, validation=validation) for validation in ((X, Y), [X, Y])]
+    assert untimed(histories[0]) == untimed(histories[1])
+
+
 def test_a_generator_is_gone_through_once():
     trainer = tiny_trainer()
     batches = ((X, Y) for _ in range(3))
@@ -295,6 +329,37 @@ def test_arguments_out_of_range_are_refused(wrong):
         tiny_trainer(**wrong)
     with pytest.raises(fc.ConfigError, match=r"Trainer.fit: epochs must be"):
         tiny_trainer().fit(X, Y, epochs=0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"model": fc.SGD}, "model must be an instance of Model, got the class SGD"),
+        ({"model": None}, "model must be an instance of Model, got NoneType; the order is"),
+        ({"loss": fc.CrossEntropyLoss}, "loss must be an instance of Loss, got the class CrossEntropyLoss; make an"),
+        ({"loss": "swapped"}, r"loss must be an instance of Loss, got SGD; .* Trainer\(model, loss, optimizer\)"),
+        ({"optimizer": fc.SGD}, "optimizer must be an instance of Optimizer, got the class SGD"),
+        ({"callbacks": Diary()}, r"callbacks must be .* Callback, got Diary alone; write callbacks=\[...\]"),
+        ({"callbacks": Diary}, "callbacks must be .* Callback, got Diary alone"),
+        ({"callbacks": None}, "callbacks must be .* Callback, got NoneType alone"),
+        ({"callbacks": [Diary(), Diary]}, "callbacks must be .* Callback, got the class Diary"),
+        ({"callbacks": [print]}, "callbacks must be .* Callback, got builtin_function_or_method"),
+    ],
+    ids=range(10),
+)
+def test_what_is_not_of_its_kind_is_refused(wrong, says):
+    model = fc.Sequential(fc.Linear(16, 10))
+    right = {"model": model, "loss": fc.CrossEntropyLoss(), "optimizer": fc.SGD(model.parameters())}
+    if wrong == {"loss": "swapped"}:
+        wrong = {"loss": right["optimizer"], "optimizer": right["loss"]}
+    with pytest.raises(fc.ConfigError, match=f"^Trainer: {says}"):
+        Trainer(**(right | wrong))
+
+
+def test_callbacks_may_come_from_a_generator():
+    diary = Diary()
+    tiny_trainer(each for each in [diary]).fit(X, Y)
+    assert diary.calls[-1] == "end"
 
 
 def test_evaluate_is_what_the_epochs_say():

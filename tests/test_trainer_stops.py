@@ -259,6 +259,7 @@ def test_a_ctrl_c_in_a_step_waits_for_its_end(again_after):
         trainer.fit(*tiny_arrays(40))
     assert layer.whole == layer.calls == 2
     assert trainer.progress.steps == trainer.optimizer.steps == trainer.progress.batch == 2
+    assert not trainer.in_step
     assert diary.calls == ["start", "batch 1", "batch 2", "end"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -280,6 +281,9 @@ def test_a_second_ctrl_c_lands_at_once():
         trainer.fit(*tiny_arrays(40))
     assert (layer.calls, layer.whole) == (2, 1)
     assert trainer.progress.batch == trainer.optimizer.steps == 1  # this one only because no update had begun
+    assert trainer.in_step
+    trainer.fit(*tiny_arrays(40))
+    assert not trainer.in_step
 
 
 def stopped_after_two_steps():

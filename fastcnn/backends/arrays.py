@@ -1,14 +1,19 @@
-"""Arrays and their errors: what a backend asks of its arguments before it computes."""
+"""Arrays, numbers and their errors: what a backend asks of its arguments before it computes."""
 
 import math
+import operator
+from collections.abc import Callable
+from contextlib import suppress
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from fastcnn.errors import DTypeError, ShapeError
+from fastcnn.errors import ConfigError, DTypeError, ShapeError
 
 Array = np.ndarray[Any, Any]
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+LARGEST = 2**63 - 1  # what an index of the C core can be
 
 
 def checked(who: str, name: str, array: Array, dtype: np.dtype[Any] | None = None) -> Array:
@@ -20,6 +25,28 @@ def checked(who: str, name: str, array: Array, dtype: np.dtype[Any] | None = Non
     if dtype is not None and array.dtype != dtype:
         raise DTypeError(f"{who}: {name} is {array.dtype} but its partner is {dtype}; convert one of them with .astype")
     return array
+
+
+def whole(value: Any, what: str, least: int = 1, most: int = LARGEST) -> int:
+    """The value as an int, if it is a whole number from `least` to `most`."""
+    bounds = f">= {least}"
+    with suppress(TypeError):  # of what is no whole number
+        if least <= operator.index(value) <= most and not isinstance(value, bool):
+            return operator.index(value)
+        if operator.index(value) > most:
+            bounds = f"from {least} to {most}"
+    raise ConfigError(f"{what} must be a whole number {bounds}, got {value!r}")
+
+
+def real(
+    value: Any, what: str, expected: str = "a finite number", fits: Callable[[float], bool] = math.isfinite
+) -> float:
+    """The value as a float, if it is a number that `fits` what is `expected`, as words."""
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with suppress(OverflowError):  # of an int beyond all floats
+            if fits(float(value)):
+                return float(value)
+    raise ConfigError(f"{what} must be {expected}, got {value!r}")
 
 
 def plain(array: Array) -> Array:

@@ -66,7 +66,7 @@ class ArraySamples:
     Args:
         x: Inputs ``(N, ...)`` of the model's dtype.
         y: Targets as the loss takes them: class indices, integers ``(N,)``; or ``(N, ...)`` of the model's dtype; or,
-            for a model with several outputs, a tuple of such.
+            for a model with several outputs, a tuple or a list of such arrays.
 
     Attributes:
         labels: See `labels_of`.
@@ -178,7 +178,8 @@ class ImageSamples:
 def labels_of(targets: Targets) -> Array | None:
     """The classes that targets stand for, if they do: integers ``(N,)`` themselves; of ``(N, classes)`` the largest.
 
-    None for several outputs, a single column (the largest of one says nothing) and other shapes.
+    None for several outputs, a single column (the largest of one says nothing) and other shapes; and for rows that
+    can't be shares of classes, as some number is not in [0, 1] or all are 0.
 
     >>> labels_of(np.array([[0.1, 0.9], [0.8, 0.2]]))
     array([1, 0])
@@ -188,7 +189,8 @@ def labels_of(targets: Targets) -> Array | None:
     if targets.ndim == 1 and targets.dtype.kind in "iu":
         return targets
     if targets.ndim == 2 and targets.shape[1] > 1 and targets.dtype.kind == "f":
-        labels: Array = targets.argmax(axis=1)
+        shares = ((targets >= 0) & (targets <= 1)).all() and targets.any(axis=1).all()
+        labels: Array | None = targets.argmax(axis=1) if shares else None
         return labels
     return None
 
@@ -235,4 +237,6 @@ def checked_batches(batches: Batches, when: str) -> Iterator[tuple[Array, Target
 
 
 def _as_targets(y: Any) -> Targets:
-    return tuple(np.asarray(part) for part in y) if isinstance(y, tuple) else np.asarray(y)
+    """A tuple for several outputs, which may come as a list of arrays; else an array, also of a list of numbers."""
+    several = isinstance(y, list) and y and all(isinstance(part, np.ndarray) and part.ndim for part in y)
+    return tuple(np.asarray(part) for part in y) if isinstance(y, tuple) or several else np.asarray(y)

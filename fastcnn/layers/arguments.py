@@ -1,38 +1,17 @@
 """Checks of the arguments that layers and models are made with. `what` says whose and which, for messages."""
 
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from fastcnn.backends.arrays import real as real
+from fastcnn.backends.arrays import whole as whole
 from fastcnn.errors import ConfigError, DTypeError
 
 Pair = tuple[int, int]
-LARGEST = 2**63 - 1  # what an index of the C core can be
-
-
-def whole(value: Any, what: str, least: int = 1) -> int:
-    """The value as an int, if it is a whole number from `least` to `LARGEST`."""
-    bounds = f">= {least}"
-    with suppress(TypeError):  # of what is no whole number
-        if least <= operator.index(value) <= LARGEST and not isinstance(value, bool):
-            return operator.index(value)
-        if operator.index(value) > LARGEST:
-            bounds = f"from {least} to {LARGEST}"
-    raise ConfigError(f"{what} must be a whole number {bounds}, got {value!r}")
-
-
-def real(value: Any, what: str, expected: str, fits: Callable[[float], bool]) -> float:
-    """The value as a float, if it is a number that `fits` what is `expected`, as words."""
-    if isinstance(value, Real) and not isinstance(value, bool):
-        with suppress(OverflowError):  # of an int beyond all floats
-            if fits(float(value)):
-                return float(value)
-    raise ConfigError(f"{what} must be {expected}, got {value!r}")
 
 
 def positive(value: Any, what: str) -> float:

@@ -173,10 +173,10 @@ class Layer:
 
     def members(self) -> "Iterator[tuple[str, Layer | Parameter]]":
         """Names, layers and parameters that are attributes or lie in lists, tuples or dicts that are; each once."""
-        seen: set[Layer | Parameter] = set()
+        seen: set[int] = set()  # ids, for a layer of yours may call others equal to it, or be unhashable
         for name, member in _members("", vars(self)):
-            if member not in seen:
-                seen.add(member)
+            if id(member) not in seen:
+                seen.add(id(member))
                 yield name, member
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:

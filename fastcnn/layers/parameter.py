@@ -36,6 +36,10 @@ class Parameter:
         init: What it starts with, see `fastcnn.init`; zeros if not given.
         name: For messages and state dicts; the model that holds it sets it (``conv1.weight``).
 
+    Raises:
+        ConfigError: for a shape that is no tuple of such sizes, or an initialiser that is no function.
+        ShapeError: for more entries than memory can hold.
+
     A parameter outside any model is float32 and drawn with seed 0. Views taken from ``data`` before the
     parameter joins a model stay behind: take them afterwards.
 
@@ -48,7 +52,13 @@ class Parameter:
     """
 
     def __init__(self, shape: Iterable[int], init: Initialiser = zeros, name: str = "parameter") -> None:
-        self.shape = tuple(whole(size, f"{name}: each size of the shape") for size in shape)
+        try:
+            sizes = tuple(shape)
+        except TypeError:
+            raise ConfigError(f"{name}: shape must be a tuple, such as (3,) for three values, got {shape!r}") from None
+        if isinstance(init, type) or not callable(init):
+            raise ConfigError(f"{name}: init must be a function such as fastcnn.init.he_normal(), got {init!r}")
+        self.shape = tuple(whole(size, f"{name}: each size of the shape") for size in sizes)
         self.size = math.prod(self.shape)
         if self.size >= 2**60:
             raise ShapeError(f"{name}: shape {self.shape} has more entries than memory can hold")

@@ -7,7 +7,8 @@ Conventions, true for every function here:
 * Sizes (`kernel_size`, `stride`, `padding`, `dilation`) are an int, or a pair (height, width).
 * `dy` is the gradient of the loss with respect to the operation's output; a backward returns the gradient with respect
   to what its name says.
-* Errors: `ShapeError` for sizes that do not fit, `DTypeError` for dtypes, `ConfigError` for settings out of range.
+* Errors: `ShapeError` for sizes that do not fit, `DTypeError` for dtypes, `ConfigError` for settings of another type or
+  out of range.
 * Results are the same bits for any number of threads. Denormal numbers are flushed to zero inside kernels.
 """
 

@@ -260,6 +260,16 @@ def test_the_module_is_a_program(model, seven):
     assert subprocess.run([*command[:-1], "absent"], capture_output=True).returncode == 2
 
 
+def test_a_reader_that_goes_away_is_no_error_to_talk_about(model, tmp_path):
+    write_idx(tmp_path / "images", np.tile(SAMPLE.test_images[:50, 0], (40, 1, 1)))
+    for options in ((), ("--json",)):  # more output than a pipe holds
+        command = [sys.executable, "-m", "fastcnn.predict", model, tmp_path / "images", *options]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+            run.stdout.readline()
+            run.stdout.close()
+            assert (run.stderr.read(), run.wait()) == (b"", 1)
+
+
 def test_help_names_every_option(capsys):
     assert predict("--help") == 0
     output = capsys.readouterr().out

@@ -9,7 +9,10 @@ import sys
 import pytest
 from runs import FILES, metrics_of, process, train
 
+from fastcnn import judge
 from fastcnn.checkpoint import load_checkpoint
+from fastcnn.console import JsonReport
+from fastcnn.metrics import EpochMetrics
 
 
 def events_of(output):
@@ -61,6 +64,22 @@ def test_json_of_an_interrupted_run_says_where_it_stands(digits, tmp_path):
     progress = load_checkpoint(end["files"]["last"]).progress
     assert (end["epoch"], end["batch"], end["steps"]) == (progress.epoch, progress.batch, progress.steps)
     assert error.count("\n") == 1
+
+
+def test_json_says_null_for_what_is_no_number(capsys):
+    JsonReport().on_epoch(None, EpochMetrics(1, 0.5, 0.5, 0.25, 0.25, float("nan"), 1.0, float("inf")))
+    [event] = [json.loads(line, parse_constant=pytest.fail) for line in capsys.readouterr().out.splitlines()]
+    assert (event["cost"], event["test_cost"], event["images_per_second"]) == (0.5, None, None)
+
+
+@pytest.mark.parametrize("report", [("--json",), ()], ids=str)
+def test_a_reader_that_goes_away_ends_the_run_without_a_word(digits, tmp_path, report):
+    options = ("--data-dir", digits, "--epochs", 10**6, "--batch-size", 20, "--run-dir", tmp_path / "run")
+    run = process(*report, *options, stdout=subprocess.PIPE)
+    run.stdout.readline()
+    run.stdout.close()
+    assert (run.stderr.read(), run.wait(30)) == ("", 1)
+    run.stderr.close()
 
 
 def test_profile_shows_where_the_time_went(digits, tmp_path, capsys):
@@ -122,3 +141,11 @@ def test_without_matplotlib_a_line_says_how_to_get_it(digits, tmp_path, monkeypa
     output, error = capsys.readouterr()
     assert "pip install 'fastcnn[plot]'" in output and error == ""
     assert not (tmp_path / "run" / "curves.png").exists()
+
+
+def test_metrics_of_an_epoch_without_a_finite_test_cost_hold_null(digits, tmp_path, monkeypatch):
+    nothing = judge.Evaluation(20, 0.1, float("nan"))
+    monkeypatch.setattr(judge.Judge, "__call__", lambda *_: nothing)
+    assert train("--data-dir", digits, "--epochs", 1, "--run-dir", tmp_path / "run") == 0
+    [metrics] = metrics_of(tmp_path / "run")
+    assert metrics["test_cost"] is None and metrics["test_accuracy"] == 0.1

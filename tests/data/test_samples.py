@@ -70,6 +70,15 @@ def test_arrays_are_given_as_they_are(which):
     assert len(samples) == 6
 
 
+def test_a_list_of_arrays_is_several_outputs_and_one_of_numbers_an_array():
+    x, y = IMAGES.astype(np.float32), LABELS
+    assert isinstance(ArraySamples(x, [y, x]).targets(slice(2)), tuple)
+    [(_, targets)] = checked_batches([(x, [y, x])], "here")
+    assert isinstance(targets, tuple) and targets[0] is y
+    for numbers in (y.tolist(), list(y), [np.array(label) for label in y]):
+        np.testing.assert_array_equal(ArraySamples(x, numbers).y, y)
+
+
 def test_arrays_of_different_lengths_are_refused():
     for x, y in ((IMAGES, LABELS[:5]), (IMAGES, (LABELS, LABELS[:5])), (np.float32(1), LABELS), (IMAGES, 3)):
         with pytest.raises(fc.DataError, match="ArraySamples: expected a target for each input"):
@@ -86,8 +95,13 @@ def test_arrays_of_different_lengths_are_refused():
         (np.ones((3, 2, 2)), None),
         (np.ones(3), None),
         ((LABELS, LABELS), None),
+        (np.array([[0.1, 0.9], [0.8, 1.2]]), None),
+        (np.array([[0.1, 0.9], [-0.8, 0.2]]), None),
+        (np.array([[0.1, 0.9], [np.nan, 0.2]]), None),
+        (np.array([[0.0, 1.0], [0.0, 0.0]]), None),
+        (np.ones((0, 2)), []),
     ],
-    ids=range(7),
+    ids=range(12),
 )
 def test_which_targets_are_classes(targets, labels):
     if labels is None:

@@ -1,5 +1,7 @@
 """What all layers share: arguments that only go by name, bounds of whole numbers, dropouts inside a custom layer."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -40,3 +42,19 @@ def test_dropouts_inside_a_layer_have_masks_of_their_own_by_number():
     x, step = np.ones((20, 50)), fc.Training(seed=1)
     one, other = (drop.forward(x, step.for_layer(i))[0] for i, drop in enumerate(drops))
     assert abs((one == other).mean() - 0.5) < 0.1
+
+
+def test_members_that_are_equal_are_still_two_and_need_no_hash():
+    @dataclass
+    class Shift(fc.Layer):
+        by: float = 0.0
+
+        def __post_init__(self):
+            self.amount = fc.Parameter((1,))
+
+    class Holder(fc.Layer):
+        def __init__(self):
+            self.branch = [Shift(), Shift()]
+            self.again = self.branch[0]
+
+    assert [name for name, _ in Holder().named_parameters()] == ["branch.0.amount", "branch.1.amount"]

@@ -145,3 +145,22 @@ def test_a_parameter_used_twice_is_refused():
     with pytest.raises(fc.ConfigError, match="used twice"):
         Arena([parameter, parameter])
     parameter.data = [1, 2, 3]  # and is none the worse for it
+
+
+@pytest.mark.parametrize("shape", [3, None, np.array(3)], ids=repr)
+def test_a_shape_that_is_no_tuple_is_refused(shape):
+    with pytest.raises(fc.ConfigError, match=r"parameter: shape must be a tuple, such as \(3,\) for three values, got"):
+        fc.Parameter(shape)
+
+
+@pytest.mark.parametrize("init", [fc.init.he_normal, "he", 0.1, None], ids=repr)
+def test_an_init_that_is_no_function_is_refused(init):
+    with pytest.raises(fc.ConfigError, match=r"init must be a function such as fastcnn.init.he_normal\(\), got"):
+        fc.Parameter((3, 2), init)
+
+
+def test_a_layer_refuses_an_initialiser_without_brackets():
+    with pytest.raises(
+        fc.ConfigError, match=r"weight: init must be a function .*, got <class 'fastcnn.init.he_normal'>"
+    ):
+        fc.Linear(3, 2, weight_init=fc.init.he_normal)

@@ -13,7 +13,7 @@ from fastcnn.errors import ConfigError, ShapeError
 
 def algorithm_number(who: str, name: str) -> int:
     """What the core calls the algorithm of this name."""
-    if name not in _core.ALGORITHMS:
+    if not isinstance(name, str) or name not in _core.ALGORITHMS:
         choices = ", ".join(repr(choice) for choice in _core.ALGORITHMS)
         raise ConfigError(f"{who}: algorithm must be one of {choices}, got {name!r}")
     return _core.ALGORITHMS[name]

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from operator import index
 
 from fastcnn import _core
-from fastcnn.backends.arrays import Array, addressable, checked, plain, same_shape
-from fastcnn.errors import ConfigError, DTypeError, ShapeError
+from fastcnn.backends.arrays import Array, addressable, checked, plain, real, same_shape, whole
+from fastcnn.errors import DTypeError, ShapeError
 
 
 def _two(who: str, name: str, array: Array, partner_name: str, partner: Array) -> tuple[Array, Array]:
@@ -25,19 +25,13 @@ def relu_backward(dy: Array, y: Array) -> Array:
     return _core.relu_backward(*_two("relu_backward", "dy", dy, "y", y))
 
 
-def _slope(who: str, value: float) -> float:
-    if not math.isfinite(value):
-        raise ConfigError(f"{who}: negative_slope must be a finite number, got {value}")
-    return value
-
-
 def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
-    return _core.leaky_relu(plain(checked("leaky_relu", "x", x)), _slope("leaky_relu", negative_slope))
+    return _core.leaky_relu(plain(checked("leaky_relu", "x", x)), real(negative_slope, "leaky_relu: negative_slope"))
 
 
 def leaky_relu_backward(dy: Array, x: Array, negative_slope: float = 0.01) -> Array:
     who = "leaky_relu_backward"
-    return _core.leaky_relu_backward(*_two(who, "dy", dy, "x", x), _slope(who, negative_slope))
+    return _core.leaky_relu_backward(*_two(who, "dy", dy, "x", x), real(negative_slope, f"{who}: negative_slope"))
 
 
 def sigmoid(x: Array) -> Array:
@@ -62,11 +56,9 @@ def add(a: Array, b: Array) -> Array:
 
 def _dropout(who: str, name: str, array: Array, p: float, seed: int, offset: int) -> Array:
     array = checked(who, name, array)
-    if not 0 <= p <= 1:
-        raise ConfigError(f"{who}: p, the probability to drop, must be between 0 and 1, got {p}")
-    if not (0 <= seed < 1 << 64 and 0 <= offset < 1 << 64):
-        raise ConfigError(f"{who}: seed and offset must be between 0 and 2^64 - 1, got {seed} and {offset}")
-    return _core.dropout(plain(array), p, seed, offset)
+    p = real(p, f"{who}: p, the probability to drop,", "a number from 0 to 1", lambda number: 0 <= number <= 1)
+    key = [whole(number, f"{who}: {name}", 0, 2**64 - 1) for name, number in (("seed", seed), ("offset", offset))]
+    return _core.dropout(plain(array), p, *key)
 
 
 def dropout(x: Array, p: float, seed: int, offset: int = 0) -> Array:

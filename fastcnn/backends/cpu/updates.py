@@ -1,14 +1,12 @@
 """What optimizers do to arrays: updates in place, the gradient before them, its norm."""
 
 import math
-from operator import index
-from typing import SupportsIndex
 
 import numpy as np
 
 from fastcnn import _core
-from fastcnn.backends.arrays import Array, checked, plain, same_shape
-from fastcnn.errors import ConfigError, ShapeError
+from fastcnn.backends.arrays import Array, checked, plain, real, same_shape, whole
+from fastcnn.errors import ShapeError
 
 
 def _updatable(who: str, name: str, array: Array, partner: Array | None = None) -> None:
@@ -37,9 +35,14 @@ def _apart(who: str, **arrays: Array) -> None:
                 raise ShapeError(f"{who}: {other_name} and {name} overlap, and both are updated; pass separate arrays")
 
 
+def _finite(who: str, **settings: float) -> list[float]:
+    """The settings as floats, in their order, if they are finite numbers."""
+    return [real(value, f"{who}: {name}") for name, value in settings.items()]
+
+
 def sgd_update(data: Array, grad: Array, lr: float) -> None:
     _updatable("sgd_update", "data", data)
-    _core.sgd_update(data, _gradient("sgd_update", data, grad), lr)
+    _core.sgd_update(data, _gradient("sgd_update", data, grad), *_finite("sgd_update", lr=lr))
 
 
 def momentum_update(
@@ -49,6 +52,7 @@ def momentum_update(
     _updatable(who, "data", data)
     _updatable(who, "velocity", velocity, data)
     _apart(who, data=data, velocity=velocity)
+    lr, momentum = _finite(who, lr=lr, momentum=momentum)
     _core.momentum_update(data, _gradient(who, data, grad, velocity), velocity, lr, momentum, nesterov)
 
 
@@ -57,6 +61,7 @@ def rmsprop_update(data: Array, grad: Array, square_average: Array, lr: float, d
     _updatable(who, "data", data)
     _updatable(who, "square_average", square_average, data)
     _apart(who, data=data, square_average=square_average)
+    lr, decay, eps = _finite(who, lr=lr, decay=decay, eps=eps)
     _core.rmsprop_update(data, _gradient(who, data, grad, square_average), square_average, lr, decay, eps)
 
 
@@ -77,10 +82,12 @@ def adam_update(
     _updatable(who, "first_moment", first_moment, data)
     _updatable(who, "second_moment", second_moment, data)
     _apart(who, data=data, first_moment=first_moment, second_moment=second_moment)
-    if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
-        raise ConfigError(f"{who}: beta1 and beta2 must be from 0 to below 1, got {beta1} and {beta2}")
-    if not (isinstance(step, SupportsIndex) and 1 <= index(step) < 1 << 63):
-        raise ConfigError(f"{who}: step must be a whole number that counts from 1, got {step!r}")
+    beta1, beta2 = (
+        real(beta, f"{who}: {name}", "a number from 0 to below 1", lambda number: 0 <= number < 1)
+        for name, beta in (("beta1", beta1), ("beta2", beta2))
+    )
+    lr, eps, weight_decay = _finite(who, lr=lr, eps=eps, weight_decay=weight_decay)
+    step = whole(step, f"{who}: step")
     grad = _gradient(who, data, grad, first_moment, second_moment)
     _core.adam_update(data, grad, first_moment, second_moment, lr, beta1, beta2, eps, step, weight_decay)
 
@@ -92,8 +99,9 @@ def adjust_gradient(
     _updatable(who, "grad", grad)
     data = checked(who, "data", data, grad.dtype)
     same_shape(who, "data", data, grad.shape, f"grad {grad.shape}")
-    if not limit >= 0:
-        raise ConfigError(f"{who}: limit must be 0 or more, got {limit}")
+    scale = real(scale, f"{who}: scale", "a number", lambda number: True)  # NaN where the norm of gradients is
+    limit = real(limit, f"{who}: limit", "a number of 0 or more", lambda number: number >= 0)
+    l1, l2 = _finite(who, l1=l1, l2=l2)
     data = data.copy() if np.may_share_memory(data, grad) else plain(data)
     _core.adjust_gradient(grad, data, scale, limit, l1, l2)
 
