@@ -25,7 +25,7 @@ from fastcnn.layers.node import Input, Node
 from fastcnn.model import Model
 
 MOST_LAYERS = 4096
-DEEPEST = 32  # layers within layers
+DEEPEST = 32  # layers within layers, and lists and dicts within one another in a setting
 LONGEST_NAME = 200
 WORDS: dict[type[Any], str] = {dict: "an object", list: "a list", str: "a string"}
 
@@ -47,17 +47,20 @@ def describe(model: Model) -> tuple[Json, dict[str, type[Layer]]]:
     """The architecture of a model, and the classes of its layers that are not fastcnn's own, by name.
 
     Raises:
-        ConfigError: if a layer has a setting that JSON lacks, or its class goes by the name of another one.
+        ConfigError: if a layer has a setting that JSON lacks, its class goes by the name of another one, or the
+            model is too deep for `rebuild`.
 
     >>> from fastcnn.architecture import describe
     >>> describe(fc.Sequential(fc.Dropout(0.2)))[0]["layers"]
     [{'type': 'Dropout', 'name': 'dropout1', 'config': {'p': 0.2}}]
     """
     classes: dict[str, type[Layer]] = {}
-    return _describe(model, classes), classes
+    return _describe(model, classes, depth=1), classes
 
 
-def _describe(layer: Layer, classes: dict[str, type[Layer]]) -> Json:
+def _describe(layer: Layer, classes: dict[str, type[Layer]], depth: int) -> Json:
+    if depth > DEEPEST:
+        raise ConfigError(f"{layer.who}: expected layers at most {DEEPEST} deep, got more; nest them less")
     kind = type(layer)
     if kind is not BUILT_IN.get(kind.__name__) and classes.setdefault(kind.__name__, kind) is not kind:
         raise ConfigError(f"{layer.who}: the model has two classes called {kind.__name__}; rename one of them")
@@ -67,23 +70,29 @@ def _describe(layer: Layer, classes: dict[str, type[Layer]]) -> Json:
     if isinstance(layer, Sequential | Graph) and kind in (Sequential, Graph):
         shape = None if layer.input_shape is None else list(layer.input_shape)
         named |= {"dtype": layer.dtype.name, "seed": layer.seed, "input_shape": shape}
-        inner = [_describe(child, classes) for child in layer.layers]
+        inner = [_describe(child, classes, depth + 1) for child in layer.layers]
         if isinstance(layer, Sequential):
             return named | {"layers": inner}
         nodes = [{"layer": child, "inputs": list(taken)} for child, taken in zip(inner, layer.sources, strict=True)]
         return named | {"nodes": nodes, "outputs": list(layer.outputs) if layer.several else layer.outputs[0]}
-    config = {name: _plain(value, f"{layer.who}: {name}", classes) for name, value in layer.config().items()}
+
+    def plain(value: Any, what: str, within: int = 0) -> Any:
+        """A setting in terms of JSON; `within` so many lists and dicts."""
+        if within > DEEPEST:
+            raise ConfigError(f"{what}: expected lists and dicts at most {DEEPEST} deep, got more; nest them less")
+        if isinstance(value, Layer):
+            return _describe(value, classes, depth + 1)
+        if isinstance(value, list | tuple):
+            return [plain(item, what, within + 1) for item in value]
+        if isinstance(value, dict) and all(isinstance(key, str) for key in value) and "type" not in value:
+            return {key: plain(item, what, within + 1) for key, item in value.items()}
+        return _scalar(value, what)
+
+    config = {name: plain(value, f"{layer.who}: {name}") for name, value in layer.config().items()}
     return named | {"config": config}
 
 
-def _plain(value: Any, what: str, classes: dict[str, type[Layer]]) -> Any:
-    """A setting in terms of JSON."""
-    if isinstance(value, Layer):
-        return _describe(value, classes)
-    if isinstance(value, list | tuple):
-        return [_plain(item, what, classes) for item in value]
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value) and "type" not in value:
-        return {key: _plain(item, what, classes) for key, item in value.items()}
+def _scalar(value: Any, what: str) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, np.dtype):
@@ -118,7 +127,7 @@ def rebuild(architecture: Any, who: str, layers: Classes | None = None) -> Model
         ReLU(),  # relu1
     )
     """
-    model = _Builder(who, layers or {}).layer(architecture, depth=1)
+    model = _Builder(who, {} if layers is None else layers).layer(architecture, depth=1)
     if not isinstance(model, Model):
         raise DataError(f"{who}: expected a model in the file, got the layer {type(model).__name__}; check the file")
     return model
@@ -130,6 +139,8 @@ class _Builder:
     def __init__(self, who: str, layers: Classes) -> None:
         self.who = who
         self.left = MOST_LAYERS
+        if not isinstance(layers, Mapping):
+            raise ConfigError(f"{who}: layers must be a dict of names and classes of layers, got {layers!r:.60}")
         for name, kind in layers.items():
             if not (isinstance(name, str) and isinstance(kind, type) and issubclass(kind, Layer)):
                 raise ConfigError(f"{who}: layers must map names to classes of layers, got {name!r}: {kind!r}")
@@ -199,14 +210,16 @@ class _Builder:
     def called(self, layer: Layer, taken: list[Node]) -> Node:
         return self.made("Graph", lambda: layer(*taken))
 
-    def setting(self, value: Any, depth: int) -> Any:
-        """The value of an argument: lists as tuples, descriptions of layers as layers."""
+    def setting(self, value: Any, depth: int, within: int = 0) -> Any:
+        """The value of an argument: lists as tuples, descriptions of layers as layers; `within` lists and dicts."""
+        if within > DEEPEST:
+            raise self.wrong(f"settings at most {DEEPEST} deep", "more")
         if isinstance(value, list):
-            return tuple(self.setting(item, depth) for item in value)
+            return tuple(self.setting(item, depth, within + 1) for item in value)
         if isinstance(value, dict):
             if "type" in value:
                 return self.layer(value, depth + 1)
-            return {key: self.setting(item, depth) for key, item in value.items()}
+            return {key: self.setting(item, depth, within + 1) for key, item in value.items()}
         return value
 
     def made(self, what: str, make: Callable[[], Made]) -> Made:

@@ -12,6 +12,7 @@ the file's names, shapes and dtypes are exactly the model's are they read. Whate
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,8 @@ from fastcnn.model import Model
 FORMAT = 2
 LONGEST_DESCRIPTION = 2**20  # characters of JSON
 OPTIMIZER = "optimizer/"
+MOST_DIMENSIONS = 8  # of an array beside the model's,
+MOST_ENTRIES = 2**48  # and of its sizes multiplied, those of 0 left out: beyond 2**60 NumPy refuses even empty arrays
 DTYPES = {"float32": "F32", "float64": "F64", "int64": "I64"}  # as safetensors calls those that a file may have
 
 
@@ -84,7 +87,7 @@ def load(path: str | os.PathLike[str], layers: Classes | None = None) -> Model:
 
     Raises:
         DataError: if the file is missing, damaged, none that fastcnn wrote, or has a layer that is unknown.
-        ConfigError: if `layers` holds something else than classes of layers.
+        ConfigError: if `layers` is something else than names and classes of layers, or `path` no path.
 
     >>> from tempfile import TemporaryDirectory
     >>> class Double(fc.Layer):
@@ -125,7 +128,8 @@ def write_model_file(
     from safetensors import SafetensorError  # here, and below: `import fastcnn` can do without
     from safetensors.numpy import save as to_safetensors
 
-    who = f"save {str(path)!r}"
+    path = _path("save", path)
+    who = f"save {path!r}"
     if not isinstance(model, Model):
         raise ConfigError(f"{who}: expected a model, got {type(model).__name__}; put layers into a Sequential")
     architecture, classes = describe(model)
@@ -166,9 +170,7 @@ def read_model_file(path: str | os.PathLike[str], layers: Classes | None = None)
 
 def _check_that_it_loads(who: str, model: Model, description: str, classes: Classes) -> None:
     """See that the description makes a model with the same parameters. It costs no memory: they stay undrawn."""
-    names = [name for name, _ in model.named_parameters()]
-    problems = [f"two parameters are called {name!r}" for name in sorted(set(names)) if names.count(name) > 1]
-    problems += [f"a parameter is called {name!r}" for name in names if name.startswith(OPTIMIZER)]
+    problems = _bad_names(model)
     try:
         again = rebuild(_parsed(who, description)["model"], who, classes)
     except DataError as error:
@@ -179,13 +181,32 @@ def _check_that_it_loads(who: str, model: Model, description: str, classes: Clas
         raise ConfigError(f"{who}: the file could not be loaded again: {problems[0]}; rename, or mend config()")
 
 
+def _bad_names(model: Model) -> list[str]:
+    """What is wrong with the parameters' names: in a file each needs one of its own, apart from the optimizer's."""
+    names = Counter(name for name, _ in model.named_parameters())
+    problems = [f"two parameters are called {name!r:.260}" for name, times in sorted(names.items()) if times > 1]
+    return problems + [f"a parameter is called {name!r:.260}" for name in names if name.startswith(OPTIMIZER)]
+
+
+def _path(what: str, path: str | os.PathLike[str]) -> str:
+    try:
+        return os.fsdecode(path)
+    except TypeError:
+        raise ConfigError(f"{what}: expected the path of a file, got {type(path).__name__} {path!r:.60}") from None
+
+
 def _read(path: str | os.PathLike[str], layers: Classes | None, with_arrays: bool) -> ModelFile:
     from safetensors import SafetensorError, safe_open
 
-    who = f"load {os.fspath(path)!r}"
+    path = _path("load", path)
+    who = f"load {path!r}"
     if not os.path.isfile(path):
         found = "a folder" if os.path.isdir(path) else "nothing of that name" if not os.path.exists(path) else "no file"
         raise DataError(f"{who}: expected a safetensors file, got {found}; check the path")
+    try:
+        open(path, "rb").close()  # safetensors says of every file that it can't open that there is none
+    except OSError as error:
+        raise DataError(f"{who}: cannot be read ({error.strerror}); check the permissions") from error
     try:
         with safe_open(path, framework="numpy") as file:
             entries = _parsed(who, (file.metadata() or {}).get("fastcnn", ""))
@@ -241,10 +262,12 @@ def _check_header(who: str, file: Any, model: Model) -> list[str]:
         header = file.get_slice(name)
         found[name] = (header.get_dtype(), list(header.get_shape()))
     others = [name for name in found if name.startswith(OPTIMIZER)]
-    problems = [f"{name!r:.60} is missing" for name in expected if name not in found]
+    problems = _bad_names(model)
+    problems += [f"{name!r:.60} is missing" for name in expected if name not in found]
     for name, (dtype, shape) in found.items():
         if name in others:
-            if dtype not in DTYPES.values() or len(shape) > 8:
+            entries = math.prod(size or 1 for size in shape)
+            if dtype not in DTYPES.values() or len(shape) > MOST_DIMENSIONS or entries > MOST_ENTRIES:
                 problems.append(f"{name!r:.60} is {dtype} {shape!r:.60}, no array that fastcnn writes")
         elif name not in expected:
             problems.append(f"{name!r:.60} is none of the model's")

@@ -5,6 +5,7 @@ import pickle
 import struct
 import subprocess
 import sys
+import time
 import tracemalloc
 
 import numpy as np
@@ -38,8 +39,8 @@ def linear(**config):
     return file_of(CHAIN | {"layers": [LINEAR | {"config": LINEAR["config"] | config}]})
 
 
-def chain_of(*layers, **changes):
-    return file_of(CHAIN | {"layers": list(layers)} | changes)
+def chain_of(*layers, weights=WEIGHTS, **changes):
+    return file_of(CHAIN | {"layers": list(layers)} | changes, weights)
 
 
 def dag(*nodes, **changes):
@@ -55,6 +56,10 @@ def header(change):
     return struct.pack("<Q", len(text)) + text + content[8 + length :]
 
 
+def brackets(depth):
+    return json.loads("[" * depth + "]" * depth)
+
+
 def offsets(name, begin, end, shape=None, dtype="F32"):
     def change(entries):
         entries[name] |= {"data_offsets": [begin, end], "dtype": dtype} | ({"shape": shape} if shape else {})
@@ -66,6 +71,24 @@ def deep(depth):
     text = json.dumps(CHAIN | {"layers": ["HERE"]})
     before, after = text.split('"HERE"')
     return raw('{"format":2,"metadata":{},"model":' + before * depth + json.dumps(LINEAR) + after * depth + "}")
+
+
+def empty_state(*shape):
+    """A file with an optimizer's array of this shape, of no bytes."""
+    return header(lambda entries: entries | {"optimizer/a": {"dtype": "F32", "shape": shape, "data_offsets": [32, 32]}})
+
+
+def twins(first, second):
+    """Two weights that are called 'a.b.weight'."""
+    block = CHAIN | {"name": "a", "input_shape": None, "layers": [first | {"name": "b"}]}
+    return file_of(
+        CHAIN | {"input_shape": None, "layers": [block, second | {"name": "a.b"}]},
+        {"a.b.weight": np.zeros((2, 3), np.float32)},
+    )
+
+
+def bare(rows, columns):
+    return {"type": "Linear", "name": "a", "config": {"in_features": columns, "out_features": rows, "bias": False}}
 
 
 class Bomb:
@@ -120,6 +143,17 @@ HOSTILE = {
         file_of(weights=WEIGHTS | {"optimizer/a": np.zeros((1,) * 60)}),
         "no array that fastcnn writes",
     ),
+    "an empty state of sky size": (empty_state(0, HUGE), "'optimizer/a' is F32 [0, 4611686018427387904], no array"),
+    "an empty state beyond": (empty_state(0, 2**63 + 5), "no array that fastcnn writes"),
+    "a weight that passes for a state": (
+        chain_of(
+            bare(2**13, 2**14) | {"name": "optimizer/a"},
+            input_shape=None, weights={"optimizer/a.weight": np.zeros(1, np.float32)},
+        ),
+        "a parameter is called 'optimizer/a.weight'",
+    ),
+    "two weights of one name": (twins(bare(2, 3), bare(2, 3)), "two parameters are called 'a.b.weight'"),
+    "a large weight behind another": (twins(bare(2**13, 2**14), bare(2, 3)), "two parameters are called 'a.b.weight'"),
     # descriptions
     "weights alone": (safetensors(WEIGHTS), "expected fastcnn's description in the metadata, got ''"),
     "a cut description": (raw('{"format":2'), "expected fastcnn's description"),
@@ -178,6 +212,8 @@ HOSTILE = {
     "a negative seed": (chain_of(LINEAR, seed=-1), "seed must be a whole number"),
     "a long number": (chain_of(LINEAR, seed=10**4000), "seed must be a whole number"),
     "a merging layer in a chain": (chain_of({"type": "Add", "name": None, "config": {}}), "takes several inputs"),
+    "settings forty deep": (linear(in_features=brackets(40)), "expected settings at most 32 deep, got more"),
+    "settings six hundred deep": (linear(in_features=brackets(600)), "expected settings at most 32 deep, got more"),
     "layers forty deep": (deep(40), "at most 32 deep, got more"),
     "layers a thousand deep": (deep(1000), "expected"),
     "five thousand layers": (chain_of(*[RELU] * 5000), "at most 4096 layers"),
@@ -269,11 +305,56 @@ def test_a_good_file_takes_the_memory_of_its_model_and_little_more(path):
     assert peak < 2 * model.arena.data.nbytes + 2 * model.layers[0].weight.data.nbytes + 2**20
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        CHAIN | {"layers": [RELU] * 4000},
+        DAG
+        | {
+            "nodes": [
+                {"layer": {"type": "Add", "name": None, "config": {}}, "inputs": [number, number]}
+                for number in range(4000)
+            ],
+            "outputs": 4000,
+        },
+    ],
+    ids=["chain", "graph"],
+)
+def test_thousands_of_layers_take_seconds(path, model):
+    """About one for either, most of it spent on shapes."""
+    path.write_bytes(file_of(model, weights={}))
+    start = time.process_time()
+    assert len(load(path).layers) == 4000
+    assert time.process_time() - start < 10
+
+
+def test_a_path_may_be_bytes_and_must_be_a_path(path):
+    path.write_bytes(GOOD)
+    load(bytes(path))
+    for wrong in (None, 5, [path]):
+        with pytest.raises(fc.ConfigError, match="load: expected the path of a file, got"):
+            load(wrong)
+        with pytest.raises(fc.ConfigError, match="save: expected the path of a file, got"):
+            save(fc.Sequential(fc.ReLU()), wrong)
+
+
 def test_a_path_with_no_file_is_refused(tmp_path):
     with pytest.raises(fc.DataError, match="got nothing of that name"):
         load(tmp_path / "none")
     with pytest.raises(fc.DataError, match="got a folder"):
         load(tmp_path)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(path, monkeypatch):
+    """Root may read all of them: so open is made to refuse."""
+
+    def refuse(*arguments):
+        raise PermissionError(13, "Permission denied")
+
+    path.write_bytes(GOOD)
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(fc.DataError, match=r"cannot be read \(Permission denied\); check the permissions"):
+        load(path)
 
 
 class Scale(fc.Layer):
@@ -285,6 +366,9 @@ def test_layers_must_be_classes_of_layers(path):
     path.write_bytes(GOOD)
     for layers in ({"Scale": Scale(3)}, {"Scale": int}, {3: Scale}):
         with pytest.raises(fc.ConfigError, match="layers must map names to classes of layers"):
+            load(path, layers)
+    for layers in ([], [fc.ReLU], fc.ReLU):
+        with pytest.raises(fc.ConfigError, match="layers must be a dict of names and classes of layers"):
             load(path, layers)
     with pytest.raises(fc.ConfigError, match="'Linear' is the name of a layer of fastcnn's own"):
         load(path, {"Linear": Scale})

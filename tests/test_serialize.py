@@ -209,6 +209,8 @@ def same_name():
             "two parameters are called 'a.b.c.bias'",
         ),
         (lambda: nested(40), "at most 32 deep"),
+        (lambda: fc.Sequential(Holder(brackets(600))), "Holder 'holder1': value: expected lists and dicts at most 32"),
+        (lambda: fc.Sequential(wrapped(600)), "expected layers at most 32 deep"),
     ],
 )
 def test_a_model_that_could_not_be_loaded_is_not_saved(path, make, says):
@@ -226,9 +228,33 @@ def nested(depth):
     return model
 
 
+def brackets(depth):
+    value = []
+    for _ in range(depth - 1):
+        value = [value]
+    return value
+
+
+def wrapped(depth):
+    layer = fc.ReLU()
+    for _ in range(depth - 1):
+        layer = Holder([layer])
+    return layer
+
+
 def test_settings_from_numpy_are_kept_as_numbers(path):
     save(fc.Sequential(Holder([np.float32(0.5), np.int64(3), np.dtype("float64"), {"a": (True, None)}])), path)
     assert load(path, {"Holder": Holder}).layers[0].value == (0.5, 3, "float64", {"a": (True, None)})
+
+
+def test_the_deepest_settings_that_a_file_keeps_come_back(path):
+    save(fc.Sequential(Holder(brackets(33))), path)
+    value = load(path, {"Holder": Holder}).layers[0].value
+    for _ in range(32):
+        (value,) = value
+    assert value == ()
+    with pytest.raises(fc.ConfigError, match="at most 32 deep"):
+        save(fc.Sequential(Holder(brackets(34))), path)
 
 
 @pytest.mark.parametrize("metadata", [{"cost": float("nan")}, {"a": object()}, {"a": np.zeros(2)}, {1: 0, "a": 1}, 3])
