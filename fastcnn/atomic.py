@@ -1,5 +1,6 @@
 """Write a file whole or not at all: no crash, full disk or Ctrl-C leaves half a file under the final name."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     removed and whatever was at `path` stays as it was.
     """
     path = Path(path)
+    if not path.name:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
     try:
         with open(temporary, "x+b") as file:

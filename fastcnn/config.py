@@ -15,7 +15,7 @@ import numpy as np
 from fastcnn import _core
 from fastcnn.errors import ConfigError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def _environment_count(name: str) -> int | None:

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
@@ -58,6 +58,18 @@ def exit_code_of(command: Callable[[], int]) -> int:
         complain(f"error: not enough memory ({error}); use a smaller --batch-size, or --limit")
     _give_up_unwritable_output()
     return code
+
+
+def options_of(app: typer.Typer, arguments: Sequence[str] | None, program: str) -> Any:
+    """What an app made of its arguments; None where --help or --version is all that was wanted.
+
+    Raises:
+        KeyboardInterrupt: for one that came meanwhile, which typer turns into an exit code.
+    """
+    made = app(arguments, prog_name=program, standalone_mode=False)
+    if isinstance(made, int) and made > 128:
+        raise KeyboardInterrupt(made - 128)
+    return None if isinstance(made, int) else made
 
 
 def complain(message: str) -> None:
@@ -162,7 +174,7 @@ class TrainingReport(Callback):
         )
 
     def on_start(self, trainer: Trainer) -> None:
-        self.console.print("epoch      cost  train acc   test acc  seconds  images/s")
+        self.console.print("epoch      cost    moving  train acc   test acc  seconds  images/s")
         self.images = trainer.samples_in_epoch or 0
         done = trainer.progress.epoch * self.images + trainer.progress.samples
         self.task = self.bar.add_task("", total=trainer.last_epoch * self.images, completed=done, speed="?")
@@ -178,9 +190,10 @@ class TrainingReport(Callback):
         self.bar.update(self.task, completed=done, speed=f"{metrics.images_per_second:,.0f}")
 
     def on_epoch(self, trainer: Trainer, metrics: EpochMetrics) -> None:
+        speed = f"{metrics.images_per_second:,.0f}" if metrics.images_per_second else "-"  # resumed after its last step
         self.console.print(
-            f"{metrics.epoch:5}  {metrics.cost:8.6f}  {metrics.train_accuracy:9.2%}  "
-            f"{metrics.test_accuracy:9.2%}  {metrics.seconds:7.1f}  {metrics.images_per_second:8,.0f}"
+            f"{metrics.epoch:5}  {metrics.cost:8.6f}  {metrics.moving_loss:8.6f}  {metrics.train_accuracy:9.2%}  "
+            f"{metrics.test_accuracy:9.2%}  {metrics.seconds:7.1f}  {speed:>8}"
         )
 
     def _describe(self, trainer: Trainer, epoch: int) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from fastcnn.classifier import load_classifier
-from fastcnn.console import downloads_shown, exit_code_of, heed_signals
+from fastcnn.console import downloads_shown, exit_code_of, heed_signals, options_of
 from fastcnn.data import Dataset, contact_sheet, load_dataset, save_png
 from fastcnn.data.transforms import check_labels
 from fastcnn.errors import ConfigError
@@ -88,10 +88,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate as the arguments (or else those of the process) say, and return the exit code."""
 
     def command() -> int:
-        options = app(arguments, prog_name="python -m fastcnn.evaluate", standalone_mode=False)
-        return evaluate(options) if isinstance(options, Options) else 0  # --help is done
+        options = options_of(app, arguments, "python -m fastcnn.evaluate")
+        return evaluate(options) if options else 0
 
     return exit_code_of(command)
+
+
+def _picture(text: str) -> Path:
+    """The path of a PNG that can be: whatever else is in the way of that shows before the work, not after it."""
+    path = Path(text)
+    if path.suffix.lower() != ".png":
+        raise typer.BadParameter(f"expected a name that ends in .png, got {text!r}")
+    if not path.parent.is_dir():
+        raise typer.BadParameter(f"expected a file in a folder that exists, got {text!r}")
+    return path
 
 
 @app.command()
@@ -111,7 +121,9 @@ def parse(
     mistakes: Annotated[
         int, typer.Option(parser=whole_number(0), metavar="N", help="How many of the worst mistakes to show.")
     ] = 10,
-    sheet: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw these mistakes into a picture.")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(parser=_picture, metavar="FILE.png", help="Draw these mistakes into a picture.")
+    ] = None,
     scaling: Scaling = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all as one JSON object.")] = False,
 ) -> Options:
@@ -199,7 +211,7 @@ def _sheet(worst: Sequence[Mistake], data: Dataset) -> NDArray[np.uint8]:
         data.test_images[[mistake.index for mistake in worst]],
         labels=[mistake.label for mistake in worst],
         predictions=[mistake.prediction for mistake in worst],
-        notes=[f"image {mistake.index}, {mistake.probability:.1%}" for mistake in worst],
+        notes=[f"image {mistake.index}: {mistake.probability:.0%}" for mistake in worst],
     )
 
 

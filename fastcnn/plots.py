@@ -80,7 +80,7 @@ def _draw(axes: "Axes", epochs: Sequence[Mapping[str, Any]], curves: Sequence[Cu
     axes.grid(axis="y", color="#e6e6e6")
     axes.spines[["top", "right"]].set_visible(False)
     if axes.lines:
-        axes.legend(frameon=False)
+        axes.legend(edgecolor="none", framealpha=0.9)
     else:
         axes.set_axis_off()
 

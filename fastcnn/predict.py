@@ -16,7 +16,7 @@ import typer
 from numpy.typing import NDArray
 
 from fastcnn.classifier import Classifier, load_classifier
-from fastcnn.console import REFUSED, complain, exit_code_of, heed_signals
+from fastcnn.console import REFUSED, complain, exit_code_of, heed_signals, options_of
 from fastcnn.data.digits import FIELD, mnist_style
 from fastcnn.data.images import is_idx, read_images
 from fastcnn.errors import DataError
@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Classify as the arguments (or else those of the process) say, and return the exit code."""
 
     def command() -> int:
-        options = app(arguments, prog_name="python -m fastcnn.predict", standalone_mode=False)
-        return predict(options) if isinstance(options, Options) else 0  # --help is done
+        options = options_of(app, arguments, "python -m fastcnn.predict")
+        return predict(options) if options else 0
 
     return exit_code_of(command)
 

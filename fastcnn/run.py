@@ -196,10 +196,9 @@ class Run:
         model, size = trainer.model, sum(parameter.size for parameter in trainer.model.parameters())
         machine = {"isa": _core.get_isa(), "threads": fc.get_num_threads()}
         if isinstance(self.report, JsonReport):
+            run = None if self.options.dry_run else str(folder.path)
             begun = {"epoch": progress.epoch, "batch": progress.batch} if folder.resumed else None
-            self.report.tell(
-                "start", run=str(folder.path), resumed_from=begun, parameters=size, **self.config | machine
-            )
+            self.report.tell("start", run=run, resumed_from=begun, parameters=size, **self.config | machine)
         lines = [f"data   {self.data.origin}"]
         if len(self.training) < len(self.data.train_labels):
             lines.append(f"       the first {len(self.training):,} of them for training (--limit)")

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 import fastcnn as fc
-from fastcnn.console import exit_code_of, heed_signals
+from fastcnn.console import exit_code_of, heed_signals, options_of
 from fastcnn.errors import ConfigError, FastcnnError
 from fastcnn.recipes import Settings, recipe
 from fastcnn.run import Options, run
@@ -41,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def command() -> int:
         try:
-            options = app(arguments, prog_name="python -m fastcnn.train", standalone_mode=False)
-            return run(options) if isinstance(options, Options) else 0  # --help and --version are done
+            options = options_of(app, arguments, "python -m fastcnn.train")
+            return run(options) if options else 0
         except FastcnnError as error:
             raise type(error)(in_terms_of_options(str(error))) from error
 

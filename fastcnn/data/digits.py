@@ -73,7 +73,10 @@ def mnist_style(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         ink = _close_up(picture, backdrop)
         if ink is not None:
             return _centred(_framed(ink))
-    raise DataError("mnist_style: expected a digit on a plain background, got a blank image; check the picture")
+    raise DataError(
+        "mnist_style: expected a digit on a plain background, got no ink that stands out (a blank or noisy image); "
+        "check the picture"
+    )
 
 
 def _close_up(picture: "Image", backdrop: str) -> Floats | None:

@@ -90,13 +90,13 @@ def test_a_sheet_shows_the_worst_mistakes(model, tmp_path, capsys, expected):
         SAMPLE.test_images[worst],
         SAMPLE.test_labels[worst],
         predictions=predictions[worst],
-        notes=[f"image {index}, {probabilities[index].max():.1%}" for index in worst],
+        notes=[f"image {index}: {probabilities[index].max():.0%}" for index in worst],
     )
     np.testing.assert_array_equal(read_images(tmp_path / "sheet.png")[0], sheet)
     assert "sheet.png" in capsys.readouterr().out.splitlines()[-1]
     assert evaluate(model, "--dataset", "sample", "--mistakes", 0, "--sheet", tmp_path / "none.png") == 0
     assert not (tmp_path / "none.png").exists() and "no sheet" in capsys.readouterr().out
-    assert_refused(capsys, model, "--dataset", "sample", "--sheet", tmp_path / "absent" / "a.png", says="be written")
+    assert_refused(capsys, model, "--dataset", "sample", "--sheet", tmp_path / "absent" / "a.png", says="expected a file in a folder that exists")
 
 
 def test_the_accuracy_of_a_run_is_that_of_its_best_epoch(digits, tmp_path, capsys):
@@ -159,3 +159,10 @@ def test_help_names_every_option(capsys):
     output = capsys.readouterr().out
     for part in ("RUN_OR_FILE", "--dataset", "--data-dir", "--mistakes", "--sheet", "--scaling", "--json"):
         assert part in output
+
+
+@pytest.mark.parametrize("sheet", ["last.safetensors", "m.jpg", ".", "", "nowhere/m.png"])
+def test_a_sheet_that_can_t_be_is_refused_before_the_work(sheet, capsys):
+    assert main(["no such model", "--sheet", sheet]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: Invalid value for '--sheet': expected a ") and error.count("\n") == 1

@@ -104,7 +104,7 @@ def test_images_of_an_idx_file_of_another_size_are_made_to_fit(model, tmp_path, 
     assert predict(model, tmp_path / "large") == 2
     output, error = capsys.readouterr()
     assert [line.split(":")[0].rpartition("/")[2] for line in output.splitlines()] == ["large[0]", "large[2]"]
-    assert error.count("\n") == 1 and re.search(r"large\[1\]: expected a digit .* got a blank image", error)
+    assert error.count("\n") == 1 and re.search(r"large\[1\]: expected a digit .* got no ink that stands out", error)
 
 
 def test_digits_of_mnist_saved_as_png_are_predicted_like_the_digits_themselves(model, tmp_path, capsys):

@@ -10,6 +10,7 @@ import time
 import pytest
 from runs import FILES, metrics_of, process, wait_for
 
+from fastcnn import train as train_module
 from fastcnn.checkpoint import load_checkpoint
 from fastcnn.console import heed_signals
 
@@ -90,3 +91,12 @@ def test_a_signal_that_is_ignored_from_the_start_stays_ignored(digits, tmp_path)
     run.send_signal(signal.SIGTERM)
     run.communicate(timeout=30)
     assert run.returncode == 128 + signal.SIGTERM
+
+
+def test_ctrl_c_while_the_options_are_read_is_one_too(monkeypatch, capsys):
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_module.app.registered_commands[0], "callback", interrupted)
+    assert train_module.main([]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
