@@ -96,7 +96,8 @@ def test_a_sheet_shows_the_worst_mistakes(model, tmp_path, capsys, expected):
     assert "sheet.png" in capsys.readouterr().out.splitlines()[-1]
     assert evaluate(model, "--dataset", "sample", "--mistakes", 0, "--sheet", tmp_path / "none.png") == 0
     assert not (tmp_path / "none.png").exists() and "no sheet" in capsys.readouterr().out
-    assert_refused(capsys, model, "--dataset", "sample", "--sheet", tmp_path / "absent" / "a.png", says="expected a file in a folder that exists")
+    absent = tmp_path / "absent" / "a.png"
+    assert_refused(capsys, model, "--dataset", "sample", "--sheet", absent, says="in a folder that exists")
 
 
 def test_the_accuracy_of_a_run_is_that_of_its_best_epoch(digits, tmp_path, capsys):
