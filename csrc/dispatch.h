@@ -46,6 +46,31 @@ static inline void fc_conv2d_backward_weight(fc_target on, const fc_conv_shape *
     FC_CALL(on, conv2d_backward_weight, s, algorithm, dy, x, dweight, workspace, on.workers);
 }
 
+static inline size_t fc_conv_pool_workspace(fc_target on, const fc_conv_shape *s, fc_direction direction, int64_t pool)
+{
+    return FC_CALL(on, conv_pool_workspace, s, direction, pool, on.workers);
+}
+
+static inline void fc_conv_pool(fc_target on, const fc_conv_shape *s, int64_t pool, const void *x, const void *weight,
+                                const void *bias, void *y, uint8_t *argmax, void *workspace)
+{
+    FC_CALL(on, conv_pool, s, pool, x, weight, bias, y, argmax, workspace, on.workers);
+}
+
+static inline void fc_conv_pool_backward_input(fc_target on, const fc_conv_shape *s, int64_t pool, const void *dy,
+                                               const void *y, const uint8_t *argmax, const void *weight, void *dx,
+                                               void *workspace)
+{
+    FC_CALL(on, conv_pool_backward_input, s, pool, dy, y, argmax, weight, dx, workspace, on.workers);
+}
+
+static inline void fc_conv_pool_backward_weight(fc_target on, const fc_conv_shape *s, int64_t pool, const void *dy,
+                                                const void *y, const uint8_t *argmax, const void *x, void *dweight,
+                                                void *dbias, void *workspace)
+{
+    FC_CALL(on, conv_pool_backward_weight, s, pool, dy, y, argmax, x, dweight, dbias, workspace, on.workers);
+}
+
 static inline void fc_channel_sum(fc_target on, int64_t batch, int64_t channels, int64_t plane, const void *x,
                                   void *sum)
 {

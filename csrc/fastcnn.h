@@ -58,6 +58,8 @@ typedef struct fc_matmul_shape {
 } fc_matmul_shape;
 
 fc_status fc_conv_shape_check(fc_conv_shape *shape);
+/* Whether conv_pool, which is convolution, ReLU and max-pooling in one, takes this shape with windows of pool x pool. */
+bool fc_conv_pool_fits(const fc_conv_shape *shape, int64_t pool);
 fc_status fc_pool_shape_check(fc_pool_shape *shape, bool argmax); /* argmax: a byte has to number the cells */
 
 #define FC_DECLARE_KERNELS(table, real)                                                                              \
@@ -70,6 +72,15 @@ fc_status fc_pool_shape_check(fc_pool_shape *shape, bool argmax); /* argmax: a b
                                       real *dx, void *workspace, int workers);                                       \
         void (*conv2d_backward_weight)(const fc_conv_shape *, fc_algorithm, const real *dy, const real *x,           \
                                        real *dweight, void *workspace, int workers);                                 \
+        size_t (*conv_pool_workspace)(const fc_conv_shape *, fc_direction, int64_t pool, int workers);               \
+        void (*conv_pool)(const fc_conv_shape *, int64_t pool, const real *x, const real *weight, const real *bias,  \
+                          real *y, uint8_t *argmax, void *workspace, int workers);                                   \
+        void (*conv_pool_backward_input)(const fc_conv_shape *, int64_t pool, const real *dy, const real *y,         \
+                                         const uint8_t *argmax, const real *weight, real *dx, void *workspace,       \
+                                         int workers);                                                               \
+        void (*conv_pool_backward_weight)(const fc_conv_shape *, int64_t pool, const real *dy, const real *y,        \
+                                          const uint8_t *argmax, const real *x, real *dweight, real *dbias,          \
+                                          void *workspace, int workers);                                             \
         void (*channel_sum)(int64_t batch, int64_t channels, int64_t plane, const real *x, real *sum, int workers);  \
         void (*im2col)(const fc_conv_shape *, const real *x, real *columns, int workers);                            \
         void (*col2im)(const fc_conv_shape *, const real *columns, real *x, int workers);                            \

@@ -95,3 +95,17 @@ fc_status fc_pool_shape_check(fc_pool_shape *s, bool argmax)
     const int64_t output[] = {max_size(s->planes, 1), s->out_height, s->out_width};
     return product_fits(input, 3) && product_fits(output, 3) ? FC_OK : FC_OVERFLOW;
 }
+
+#define LARGEST_POOL 3
+#define LARGEST_FILTER 7
+#define LARGEST_MAP ((int64_t)1 << 24) /* numbers of a padded image, so that lists may count them in 32 bits */
+
+bool fc_conv_pool_fits(const fc_conv_shape *s, int64_t pool)
+{
+    const int64_t rows = s->height + 2 * s->padding_height, columns = s->width + 2 * s->padding_width;
+    return s->stride_height == 1 && s->stride_width == 1 && s->dilation_height == 1 && s->dilation_width == 1 &&
+           pool >= 1 && pool <= LARGEST_POOL && s->out_height >= pool && s->out_width >= pool &&
+           s->kernel_height <= LARGEST_FILTER && s->kernel_width <= LARGEST_FILTER &&
+           rows <= LARGEST_MAP / columns && rows * columns <= LARGEST_MAP / (s->channels + 64) &&
+           s->out_channels <= LARGEST_MAP / (64 * LARGEST_FILTER * LARGEST_FILTER);
+}

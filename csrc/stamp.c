@@ -35,6 +35,11 @@
 
 #include "conv.inc"
 
+#include "conv_pool.inc"
+#include "active.inc"
+#include "conv_pool_weight.inc"
+#include "conv_pool_input.inc"
+
 #ifdef FC_DOUBLE
 typedef fc_kernels_float64 kernel_table;
 #else
@@ -48,6 +53,10 @@ const kernel_table FC_TABLE = {
     .conv2d = conv2d,
     .conv2d_backward_input = conv2d_backward_input,
     .conv2d_backward_weight = conv2d_backward_weight,
+    .conv_pool_workspace = conv_pool_workspace,
+    .conv_pool = conv_pool,
+    .conv_pool_backward_input = conv_pool_backward_input,
+    .conv_pool_backward_weight = conv_pool_backward_weight,
     .channel_sum = channel_sum,
     .im2col = im2col,
     .col2im = col2im,

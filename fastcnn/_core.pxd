@@ -47,6 +47,14 @@ cdef extern from "dispatch.h" nogil:
                    void *)
     void fc_conv2d_backward_input(fc_target, const fc_conv_shape *, fc_algorithm, const void *, const void *, void *,
                                   void *)
+    bint fc_conv_pool_fits(const fc_conv_shape *, int64_t)
+    size_t fc_conv_pool_workspace(fc_target, const fc_conv_shape *, fc_direction, int64_t)
+    void fc_conv_pool(fc_target, const fc_conv_shape *, int64_t, const void *, const void *, const void *, void *,
+                      uint8_t *, void *)
+    void fc_conv_pool_backward_input(fc_target, const fc_conv_shape *, int64_t, const void *, const void *,
+                                     const uint8_t *, const void *, void *, void *)
+    void fc_conv_pool_backward_weight(fc_target, const fc_conv_shape *, int64_t, const void *, const void *,
+                                      const uint8_t *, const void *, void *, void *, void *)
     void fc_conv2d_backward_weight(fc_target, const fc_conv_shape *, fc_algorithm, const void *, const void *, void *,
                                    void *)
     void fc_channel_sum(fc_target, int64_t, int64_t, int64_t, const void *, void *)

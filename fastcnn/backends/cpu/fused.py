@@ -4,7 +4,7 @@ from fastcnn import _core
 from fastcnn.backends.arrays import Array, checked, plain, same_shape
 from fastcnn.backends.cpu.convolution import algorithm_number, bias_of
 from fastcnn.backends.cpu.pooling import BAD_ARGMAX, argmax_of
-from fastcnn.backends.shapes import Size, conv_shape, pool_shape
+from fastcnn.backends.shapes import Size, conv_shape, pair, pool_shape
 from fastcnn.errors import ShapeError
 
 
@@ -23,9 +23,10 @@ def conv2d_relu_max_pool2d(
     weight = checked(who, "weight", weight, x.dtype)
     shape = conv_shape(x.shape, weight.shape, stride, padding, dilation, who)
     pooling = pool_shape(shape.output, pool_size, None, 0, who)
-    number = algorithm_number(who, algorithm)
-    convolved = _core.conv2d(shape, number, plain(x), plain(weight), bias_of(who, bias, weight))
-    return _core.max_pool2d(pooling, _core.relu(convolved))
+    number, bias = algorithm_number(who, algorithm), bias_of(who, bias, weight)
+    if (pool := _one_pass(shape, pool_size, algorithm)) is not None:
+        return _core.conv_pool(shape, pooling, pool, plain(x), plain(weight), bias)
+    return _core.max_pool2d(pooling, _core.relu(_core.conv2d(shape, number, plain(x), plain(weight), bias)))
 
 
 def conv2d_relu_max_pool2d_backward(
@@ -50,6 +51,12 @@ def conv2d_relu_max_pool2d_backward(
     same_shape(who, "dy", dy, pooling.output, f"input {x.shape}")
     same_shape(who, "y", y, pooling.output, f"input {x.shape}")
     argmax, number = argmax_of(who, argmax, pooling), algorithm_number(who, algorithm)
+    if (pool := _one_pass(shape, pool_size, algorithm)) is not None:
+        if argmax.size and argmax.max() >= pool * pool:
+            raise ShapeError(f"{who}: {BAD_ARGMAX}")
+        dy, y, argmax = plain(dy), plain(y), plain(argmax)
+        dx = _core.conv_pool_backward_input(shape, pool, dy, y, argmax, plain(weight)) if input_gradient else None
+        return dx, *_core.conv_pool_backward_weight(shape, pool, dy, y, argmax, plain(x))
     # The cell that won a window is y there, so the gradient at 0 can be dropped before it is spread out.
     gradient = _core.max_pool2d_backward(pooling, _core.relu_backward(plain(dy), plain(y)), argmax)
     if gradient is None:
@@ -58,3 +65,9 @@ def conv2d_relu_max_pool2d_backward(
     dweight = _core.conv2d_backward_weight(shape, number, gradient, plain(x))
     batch, channels, height, width = shape.output
     return dx, dweight, _core.channel_sum(batch, channels, height * width, gradient)
+
+
+def _one_pass(shape: _core.ConvShape, pool_size: Size, algorithm: str) -> int | None:
+    """The side of the windows, if kernels of their own take this shape and nobody asked for others by name."""
+    height, width = pair(pool_size, "pool_size", "")
+    return height if algorithm == "auto" and height == width and _core.conv_pool_fits(shape, height) else None
