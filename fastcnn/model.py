@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastcnn import ops, summary, watch
+from fastcnn import fuse, summary, watch
 from fastcnn.errors import ConfigError, DTypeError, ShapeError
+from fastcnn.execution import Execution
+from fastcnn.fuse import ConvStage
 from fastcnn.layers.arguments import float_dtype, whole
 from fastcnn.layers.layer import Backward, Layer, Shape, Training
 from fastcnn.layers.node import Node
@@ -37,6 +39,7 @@ class Model(Layer):
     """
 
     skips_input_gradient = True
+    is_model = True
 
     def __init__(
         self,
@@ -66,18 +69,9 @@ class Model(Layer):
         for parameter_name, parameter in self.named_parameters():
             parameter.name = parameter_name
         self._arena = Arena(self.parameters(), self.dtype, self.seed)
-        self._plan()
-
-    def _plan(self) -> None:
-        """Note what runs need: which arrays depend on parameters, and which layer is the last to use an array."""
-        self._learns = [False]  # by number of the array: whether a gradient for it reaches a parameter
-        for layer, sources in zip(self.layers, self.sources, strict=True):
-            self._learns.append(bool(layer.parameters()) or any(self._learns[source] for source in sources))
-        last_user = {source: index for index, sources in enumerate(self.sources) for source in sources}
-        self._drops: list[list[int]] = [[] for _ in self.layers]
-        for number, index in last_user.items():
-            if number not in self.outputs:
-                self._drops[index].append(number)
+        self._one_by_one = Execution(fuse.one_by_one(self.layers, self.sources), self.outputs, several)
+        self._in_stages = Execution(fuse.in_stages(self.layers, self.sources, self.outputs), self.outputs, several)
+        self._fused = True
 
     @property
     def arena(self) -> Arena:
@@ -92,99 +86,33 @@ class Model(Layer):
 
     # ---- forth and back ----------------------------------------------------------------------------------------------
 
+    @property
+    def fused(self) -> bool:
+        """Whether chains of layers run as one stage where they can, see `fastcnn.fuse`; they do unless switched off.
+
+        A stage adds in another order than its layers one by one: results differ by rounding.
+        """
+        return self._fused
+
+    @fused.setter
+    def fused(self, on: bool) -> None:
+        self._fused = bool(on)
+        for layer in self.layers:
+            if isinstance(layer, Model):
+                layer.fused = on
+
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Any, Backward]:
-        step = Training.of(training)
-        wants_dx = step is None or step.input_gradient
-        wanted = [wants_dx or learns for learns in self._learns]  # by number of the array
-        shapes: list[Shape] = []
-        backwards: list[Backward | None] = []
-
-        def run(index: int, taken: Any) -> Any:
-            layer = self.layers[index]
-            if not wanted[index + 1]:  # nobody asks this layer for a gradient: no need to remember how
-                backwards.append(None)
-                return self._one_forward(layer, taken, step and step.for_layer(index, False))[0]
-            skip = layer.skips_input_gradient and not any(wanted[source] for source in self.sources[index])
-            y, backward = self._one_forward(layer, taken, step and step.for_layer(index, not skip))
-            backwards.append(backward)
-            return y
-
-        outputs = self._run(x, run, shapes)
-
-        def backward(dy: Any) -> Array | None:
-            gradients: list[Array | None] = [None] * len(shapes)
-            for number, part in zip(self.outputs, self._one_each(dy), strict=True):
-                _accumulate(gradients, number, self._fitting(part, shapes[number], f"{self.who}: backward takes"))
-            for index in reversed(range(len(self.layers))):
-                layer_backward, gradient = backwards[index], gradients[index + 1]
-                if layer_backward is None or gradient is None:
-                    continue
-                gradients[index + 1] = None  # not needed any more
-                layer, sources = self.layers[index], self.sources[index]
-                dx = layer_backward(gradient)
-                for source, part in zip(sources, _parts(layer, dx, len(sources)), strict=True):
-                    if wanted[source]:
-                        part = self._fitting(part, shapes[source], f"{layer.who}: its backward must return")
-                        _accumulate(gradients, source, part)
-            return gradients[0] if wants_dx else None
-
-        return outputs, backward
+        return self._execution().forward(self._checked(x), Training.of(training), self.dtype, self.who)
 
     def __call__(self, *x: Any) -> Any:
         """Evaluate, any batch size; keeps no activation longer than the layers need it. Or, with a node, describe."""
         if len(x) != 1 or isinstance(x[0], Node):
             return super().__call__(*x)
+        return self._execution().evaluate(self._checked(x[0]), self.dtype)
 
-        def run(index: int, taken: Any) -> Any:
-            layer = self.layers[index]
-            if isinstance(layer, Model) and watch.current() is None:
-                return layer(taken)
-            return self._one_forward(layer, taken, None)[0]
-
-        return self._run(x[0], run, [])
-
-    def _run(self, x: Array, run: Any, shapes: list[Shape]) -> Any:
-        """Pass an input through ``run(index, input)`` of each layer, and note the shapes of all arrays."""
-        arrays: list[Any] = [self._checked(x)]
-        shapes.append(arrays[0].shape)
-        for index, (layer, sources) in enumerate(zip(self.layers, self.sources, strict=True)):
-            taken = tuple(arrays[source] for source in sources)
-            y = run(index, taken if layer.takes_many else taken[0])
-            if getattr(y, "dtype", None) != self.dtype:
-                got = getattr(y, "dtype", type(y).__name__)
-                raise DTypeError(f"{layer.who}: its forward gave {got} in a model of {self.dtype}; cast the result")
-            arrays.append(y)
-            shapes.append(y.shape)
-            for number in self._drops[index]:
-                arrays[number] = None
-        outputs = tuple(arrays[number] for number in self.outputs)
-        return outputs if self.several else outputs[0]
-
-    @staticmethod
-    def _one_forward(layer: Layer, taken: Any, step: Training | None) -> tuple[Any, Backward]:
+    def _execution(self) -> Execution:
         watcher = watch.current()
-        if watcher is None:
-            return layer.forward(taken, step)
-        return watcher.forward(layer, taken, step, inner=isinstance(layer, Model))
-
-    def _one_each(self, dy: Any) -> tuple[Array, ...]:
-        """The gradients of the outputs, as a tuple."""
-        if not self.several:
-            return (dy,)
-        if not isinstance(dy, tuple) or len(dy) != len(self.outputs):
-            got = f"{len(dy)}" if isinstance(dy, tuple) else type(dy).__name__
-            raise ShapeError(f"{self.who}: backward takes a tuple of {len(self.outputs)} gradients, got {got}")
-        return dy
-
-    def _fitting(self, gradient: Any, shape: Shape, who: str) -> Array:
-        """A gradient, if it has the shape of the array it belongs to, and the model's dtype."""
-        if getattr(gradient, "shape", None) != shape:
-            got = getattr(gradient, "shape", type(gradient).__name__)
-            raise ShapeError(f"{who} a gradient of shape {shape}, got {got}")
-        if gradient.dtype != self.dtype:
-            raise DTypeError(f"{who} a gradient of {self.dtype}, got {gradient.dtype}; cast it")
-        fitting: Array = gradient
-        return fitting
+        return self._in_stages if self._fused and (watcher is None or watcher.takes_stages) else self._one_by_one
 
     # ---- shapes ------------------------------------------------------------------------------------------------------
 
@@ -221,16 +149,23 @@ class Model(Layer):
         """The places, and the name of what makes the last of them."""
         places: list[Place] = []
         names, shapes = [input_name], [input_shape]
-        for layer, sources in zip(self.layers, self.sources, strict=True):
+        stages = {step.covers: step.layer for step in self._in_stages.steps if isinstance(step.layer, ConvStage)}
+        kernels: dict[int, str] = {}  # by index of the layer, where a stage decides
+        for index, (layer, sources) in enumerate(zip(self.layers, self.sources, strict=True)):
             taken = tuple(shapes[source] for source in sources)
             shape = self._shape_after(layer, sources, shapes)
             name = f"{prefix}{layer.name}"
+            for covers, stage in stages.items() if self._fused else ():
+                if covers[0] == index:
+                    kernels |= dict(zip(covers, stage.kernels(taken[0]), strict=True))
             if isinstance(layer, Model):
                 inside, name = layer._places(taken[0], names[sources[0]], f"{name}.")
                 places += inside
             else:
                 came_from = tuple(names[source] for source in sources)
-                places.append(Place(name, layer, came_from, taken if layer.takes_many else taken[0], shape))
+                given = taken if layer.takes_many else taken[0]
+                kernel = kernels[index] if index in kernels else layer.kernel(given)
+                places.append(Place(name, layer, came_from, given, shape, kernel))
             names.append(name)
             shapes.append(shape)
         return places, names[self.outputs[0]]
@@ -368,22 +303,6 @@ class Model(Layer):
     def __repr__(self) -> str:
         lines = (indent(f"{layer!r},  # {layer.name}", "    ") for layer in self.layers)
         return "\n".join([f"{type(self).__name__}(", *lines, ")"])
-
-
-def _parts(layer: Layer, dx: Any, sources: int) -> tuple[Any, ...]:
-    """What a backward returned, as a tuple with a gradient for each array that its forward took."""
-    if not layer.takes_many:
-        return (dx,)
-    if not isinstance(dx, tuple) or len(dx) != sources:
-        got = f"{len(dx)}" if isinstance(dx, tuple) else type(dx).__name__
-        raise ShapeError(f"{layer.who}: its backward must return a tuple of {sources} gradients, got {got}")
-    return dx
-
-
-def _accumulate(gradients: list[Array | None], number: int, gradient: Array) -> None:
-    """Add a gradient to those of an array that several layers take; never in place, for they may be one memory."""
-    before = gradients[number]
-    gradients[number] = gradient if before is None else ops.add(before, gradient)
 
 
 def _adopt(layer: Layer, dtype: np.dtype[Any]) -> None:

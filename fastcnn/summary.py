@@ -15,6 +15,7 @@ class Place(NamedTuple):
     sources: tuple[str, ...]
     input_shape: Any
     output_shape: Shape
+    kernel: str
 
 
 def as_table(places: Sequence[Place], dtype: str, seconds: Mapping[str, float] | None = None) -> str:
@@ -29,7 +30,7 @@ def as_table(places: Sequence[Place], dtype: str, seconds: Mapping[str, float] |
     work = [2e-6 * place.layer.multiply_adds(place.input_shape) for place in places]
     columns["parameters"] = [f"{count:,}" if count else "" for count in parameters]
     columns["MFLOP"] = [f"{megaflop:.3f}" if megaflop else "" for megaflop in work]
-    columns["kernel"] = [place.layer.kernel(place.input_shape) for place in places]
+    columns["kernel"] = [place.kernel for place in places]
     totals = {
         "layer": "total",
         "output shape": dtype,
@@ -50,7 +51,7 @@ def as_table(places: Sequence[Place], dtype: str, seconds: Mapping[str, float] |
 def as_dot(places: Sequence[Place], sample_shape: Shape) -> str:
     """The places as boxes, what they take as arrows, in the DOT language."""
     lines = ["digraph {", "    node [shape=box]", f'    "input" [label="input\\n{_with_batch(sample_shape)}"]']
-    for name, layer, sources, _, shape in places:
+    for name, layer, sources, _, shape, _ in places:
         label = f"{_escaped(name)}: {type(layer).__name__}\\n{_with_batch(shape[1:])}"
         lines.append(f'    "{_escaped(name)}" [label="{label}"]')
         lines += (f'    "{_escaped(source)}" -> "{_escaped(name)}"' for source in sources)

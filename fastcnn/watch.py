@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from time import perf_counter
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -55,6 +55,7 @@ class Watch:
     def on_part(self, name: str, seconds: float) -> None:
         """After another part of a training step: "loss" or "optimizer"."""
 
+    takes_stages: ClassVar[bool] = False  # whether it is told of stages (fastcnn.fuse) as models run them, or of layers
     _before: "Token[Watch | None] | None" = None  # while it is entered
 
     def __enter__(self) -> Self:
@@ -147,6 +148,8 @@ class Profiler(Watch):
     >>> [row["layer"] for row in profile.rows()]
     ['linear1', '(rest)']
     """
+
+    takes_stages = True
 
     def __init__(self) -> None:
         self.seconds = 0.0  # between entering and leaving

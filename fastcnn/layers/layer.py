@@ -102,6 +102,7 @@ class Layer:
     name: str | None = None
     prefix: ClassVar[str] = ""  # of the names that a model gives: conv1, conv2; the class's name if empty
     skips_input_gradient: ClassVar[bool] = False  # whether forward heeds Training.input_gradient
+    is_model: ClassVar[bool] = False  # whether it is a model, whose layers are its own business
     takes_many: ClassVar[bool] = False  # whether x, dx and input_shape are tuples of two or more, as in Add
 
     def forward(self, x: Any, training: Training | bool | None = None) -> tuple[Any, Backward]:

@@ -15,11 +15,12 @@ def conv2d_relu_max_pool2d(
     pool_size: Size = 2,
     algorithm: str = "auto",
 ) -> tuple[Array, Array]:
-    """``max_pool2d(relu(conv2d(x, weight, bias, ...)), pool_size)``, the same bits -> y (N, O, PH, PW), argmax alike.
+    """``max_pool2d(relu(conv2d(x, weight, bias, ...)), pool_size)`` -> y (N, O, PH, PW), argmax alike.
 
     The windows of the pooling lie side by side, without padding. The arguments but `pool_size` are those of `conv2d`,
-    y and argmax those of `max_pool2d`. One call, but today it runs the three kernels one after the other and takes as
-    long as they do.
+    y and argmax those of `max_pool2d`. With algorithm "auto" one kernel does it all where it can (see
+    `conv2d_relu_max_pool2d_in_one`); the convolution's output is then never stored, and its sums go in another order
+    than those of `conv2d`. Otherwise the three kernels run one after the other and give the very bits of the three.
 
     >>> x, weight = np.arange(9.0).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2))
     >>> y, argmax = conv2d_relu_max_pool2d(x, weight)
@@ -42,9 +43,11 @@ def conv2d_relu_max_pool2d_backward(
     algorithm: str = "auto",
     input_gradient: bool = True,
 ) -> tuple[Array | None, Array, Array]:
-    """Gradients of `conv2d_relu_max_pool2d` with respect to x, weight and bias, to the bits of the three backwards.
+    """Gradients of `conv2d_relu_max_pool2d` with respect to x, weight and bias.
 
-    y and argmax are what it returned. Without `input_gradient` the first of the three is None and costs nothing.
+    y and argmax are what it returned. Where one kernel did the forward, others visit the active windows only, those
+    with y > 0 and dy != 0: what is zero there is left out, also where its partner is infinite or NaN. Without
+    `input_gradient` the first of the three is None and costs nothing.
 
     Raises:
         ShapeError: also if an argmax is not a cell of its window.
@@ -59,3 +62,21 @@ def conv2d_relu_max_pool2d_backward(
     return cpu.conv2d_relu_max_pool2d_backward(
         dy, y, argmax, x, weight, stride, padding, dilation, pool_size, algorithm, input_gradient
     )
+
+
+def conv2d_relu_max_pool2d_in_one(
+    input_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    stride: Size = 1,
+    padding: Size = 0,
+    dilation: Size = 1,
+    pool_size: Size = 2,
+) -> bool:
+    """Whether `conv2d_relu_max_pool2d` has a kernel of its own for these shapes, see csrc/conv_pool.inc.
+
+    It has for stride 1, dilation 1, filters up to 7x7 and square windows up to 3x3.
+
+    >>> conv2d_relu_max_pool2d_in_one((100, 32, 14, 14), (64, 32, 3, 3), padding=1)
+    True
+    """
+    return cpu.conv2d_relu_max_pool2d_in_one(input_shape, weight_shape, stride, padding, dilation, pool_size)

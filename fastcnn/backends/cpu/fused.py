@@ -67,6 +67,18 @@ def conv2d_relu_max_pool2d_backward(
     return dx, dweight, _core.channel_sum(batch, channels, height * width, gradient)
 
 
+def conv2d_relu_max_pool2d_in_one(
+    input_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    stride: Size = 1,
+    padding: Size = 0,
+    dilation: Size = 1,
+    pool_size: Size = 2,
+) -> bool:
+    shape = conv_shape(input_shape, weight_shape, stride, padding, dilation, "conv2d_relu_max_pool2d")
+    return _one_pass(shape, pool_size, "auto") is not None
+
+
 def _one_pass(shape: _core.ConvShape, pool_size: Size, algorithm: str) -> int | None:
     """The side of the windows, if kernels of their own take this shape and nobody asked for others by name."""
     height, width = pair(pool_size, "pool_size", "")

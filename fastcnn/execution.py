@@ -1,0 +1,142 @@
+"""How a model runs: its steps forth, and back again, with every array let go as soon as nobody needs it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastcnn import ops, watch
+from fastcnn.errors import DTypeError, ShapeError
+from fastcnn.fuse import Step
+from fastcnn.layers.layer import Backward, Layer, Shape, Training
+from fastcnn.layers.parameter import Array
+
+
+class Execution:
+    """The steps of a model, in order, and what running them needs to know.
+
+    Args:
+        steps: Each after those whose arrays it takes; arrays are numbered as in `fastcnn.model`.
+        outputs: The numbers of the arrays that the model gives.
+        several: Whether it gives them as a tuple.
+    """
+
+    def __init__(self, steps: Sequence[Step], outputs: Sequence[int], several: bool) -> None:
+        self.steps = list(steps)
+        self.outputs = tuple(outputs)
+        self.several = several
+        self._learns = {0: False}  # by number of the array: whether a gradient for it reaches a parameter
+        for step in self.steps:
+            above = any(self._learns[source] for source in step.sources)
+            self._learns[step.target] = above or bool(step.layer.parameters())
+        last_user = {source: position for position, step in enumerate(self.steps) for source in step.sources}
+        self._drops: list[list[int]] = [[] for _ in self.steps]
+        for number, position in last_user.items():
+            if number not in self.outputs:
+                self._drops[position].append(number)
+
+    def forward(self, x: Array, training: Training | None, dtype: np.dtype[Any], who: str) -> tuple[Any, Backward]:
+        """``Model.forward``, for a checked input; `who` is the model, for messages."""
+        wants_dx = training is None or training.input_gradient
+        wanted = {number: wants_dx or learns for number, learns in self._learns.items()}
+        shapes: dict[int, Shape] = {}
+        backwards: list[Backward | None] = []
+
+        def run(step: Step, taken: Any) -> Any:
+            layer = step.layer
+            if not wanted[step.target]:  # nobody asks this layer for a gradient: no need to remember how
+                backwards.append(None)
+                return _one_forward(layer, taken, training and training.for_layer(step.covers[0], False))[0]
+            skip = layer.skips_input_gradient and not any(wanted[source] for source in step.sources)
+            y, backward = _one_forward(layer, taken, training and training.for_layer(step.covers[0], not skip))
+            backwards.append(backward)
+            return y
+
+        outputs = self._run(x, run, dtype, shapes)
+
+        def backward(dy: Any) -> Array | None:
+            gradients: dict[int, Array] = {}
+            for number, part in zip(self.outputs, self._one_each(dy, who), strict=True):
+                _accumulate(gradients, number, _fitting(part, shapes[number], dtype, f"{who}: backward takes"))
+            for step, layer_backward in zip(reversed(self.steps), reversed(backwards), strict=True):
+                if layer_backward is None:
+                    continue
+                dx = layer_backward(gradients.pop(step.target))
+                for source, part in zip(step.sources, _parts(step.layer, dx, len(step.sources)), strict=True):
+                    if wanted[source]:
+                        returns = f"{step.layer.who}: its backward must return"
+                        _accumulate(gradients, source, _fitting(part, shapes[source], dtype, returns))
+            return gradients[0] if wants_dx else None
+
+        return outputs, backward
+
+    def evaluate(self, x: Array, dtype: np.dtype[Any]) -> Any:
+        """``Model.__call__``, for a checked input."""
+
+        def run(step: Step, taken: Any) -> Any:
+            if step.layer.is_model and watch.current() is None:
+                return step.layer(taken)  # which lets go of its arrays one by one, too
+            return _one_forward(step.layer, taken, None)[0]
+
+        return self._run(x, run, dtype, {})
+
+    def _run(self, x: Array, run: Any, dtype: np.dtype[Any], shapes: dict[int, Shape]) -> Any:
+        """Pass an input through ``run(step, input)`` of each step, and note the shapes of all arrays."""
+        arrays: dict[int, Any] = {0: x}
+        shapes[0] = x.shape
+        for step, drops in zip(self.steps, self._drops, strict=True):
+            taken = tuple(arrays[source] for source in step.sources)
+            y = run(step, taken if step.layer.takes_many else taken[0])
+            if getattr(y, "dtype", None) != dtype:
+                got = getattr(y, "dtype", type(y).__name__)
+                raise DTypeError(f"{step.layer.who}: its forward gave {got} in a model of {dtype}; cast the result")
+            arrays[step.target] = y
+            shapes[step.target] = y.shape
+            del taken
+            for number in drops:
+                del arrays[number]
+        outputs = tuple(arrays[number] for number in self.outputs)
+        return outputs if self.several else outputs[0]
+
+    def _one_each(self, dy: Any, who: str) -> tuple[Array, ...]:
+        """The gradients of the outputs, as a tuple."""
+        if not self.several:
+            return (dy,)
+        if not isinstance(dy, tuple) or len(dy) != len(self.outputs):
+            got = f"{len(dy)}" if isinstance(dy, tuple) else type(dy).__name__
+            raise ShapeError(f"{who}: backward takes a tuple of {len(self.outputs)} gradients, got {got}")
+        return dy
+
+
+def _one_forward(layer: Layer, taken: Any, training: Training | None) -> tuple[Any, Backward]:
+    watcher = watch.current()
+    if watcher is None:
+        return layer.forward(taken, training)
+    return watcher.forward(layer, taken, training, inner=layer.is_model)
+
+
+def _parts(layer: Layer, dx: Any, sources: int) -> tuple[Any, ...]:
+    """What a backward returned, as a tuple with a gradient for each array that its forward took."""
+    if not layer.takes_many:
+        return (dx,)
+    if not isinstance(dx, tuple) or len(dx) != sources:
+        got = f"{len(dx)}" if isinstance(dx, tuple) else type(dx).__name__
+        raise ShapeError(f"{layer.who}: its backward must return a tuple of {sources} gradients, got {got}")
+    return dx
+
+
+def _fitting(gradient: Any, shape: Shape, dtype: np.dtype[Any], who: str) -> Array:
+    """A gradient, if it has the shape of the array it belongs to, and the model's dtype."""
+    if getattr(gradient, "shape", None) != shape:
+        got = getattr(gradient, "shape", type(gradient).__name__)
+        raise ShapeError(f"{who} a gradient of shape {shape}, got {got}")
+    if gradient.dtype != dtype:
+        raise DTypeError(f"{who} a gradient of {dtype}, got {gradient.dtype}; cast it")
+    fitting: Array = gradient
+    return fitting
+
+
+def _accumulate(gradients: dict[int, Array], number: int, gradient: Array) -> None:
+    """Add a gradient to those of an array that several layers take; never in place, for they may be one memory."""
+    before = gradients.get(number)
+    gradients[number] = gradient if before is None else ops.add(before, gradient)

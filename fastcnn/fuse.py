@@ -1,0 +1,109 @@
+"""Chains of layers that run as one stage: convolution, ReLU, max-pooling.
+
+A stage has the layers' own parameters and gives what they would give, to rounding: its sums go in another order. The
+convolution's output is never stored, and the way back visits active windows only (csrc/conv_pool.inc). Models run their
+layers in steps; without stages a step is a layer.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from fastcnn import ops
+from fastcnn.layers import Conv2d, Layer, MaxPool2d, ReLU
+from fastcnn.layers.layer import Backward, Shape, Training
+from fastcnn.layers.parameter import Array
+
+
+class Step(NamedTuple):
+    """A layer or a stage as it stands in a model, whose arrays are numbered as in `fastcnn.model`.
+
+    Attributes:
+        layer: What runs.
+        covers: Indices of the layer, or of those of a stage; random layers draw by the first.
+        sources: Numbers of the arrays that it takes.
+        target: Number of the array that it makes.
+    """
+
+    layer: Layer
+    covers: tuple[int, ...]
+    sources: tuple[int, ...]
+    target: int
+
+
+class ConvStage(Layer):
+    """Conv2d, ReLU and MaxPool2d in one pass.
+
+    Args:
+        convolution: With stride 1 and dilation 1.
+        relu: Named in messages.
+        pool: Square windows side by side, without padding.
+    """
+
+    skips_input_gradient = True
+
+    def __init__(self, convolution: Conv2d, relu: ReLU, pool: MaxPool2d) -> None:
+        self.name = f"{convolution.name}+{relu.name}+{pool.name}"
+        self.convolution = convolution
+        self.pool = pool
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return self.pool.output_shape(self.convolution.output_shape(input_shape))
+
+    def kernels(self, input_shape: Shape) -> tuple[str, str, str]:
+        """What the summary says of the three layers: conv_pool where that takes the shape, else their own."""
+        convolution, pool = self.convolution, self.pool
+        if not ops.conv2d_relu_max_pool2d_in_one(
+            input_shape, convolution.weight.shape, padding=convolution.padding, pool_size=pool.kernel_size
+        ):
+            return convolution.kernel(input_shape), "", ""
+        return "conv_pool", f"in {convolution.name}", f"in {convolution.name}"
+
+    def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
+        step = Training.of(training)
+        wants_dx = step is None or step.input_gradient
+        weight, bias = self.convolution.weight, self.convolution.bias
+        how = (1, self.convolution.padding, 1, self.pool.kernel_size)
+        y, argmax = ops.conv2d_relu_max_pool2d(x, weight.data, None if bias is None else bias.data, *how)
+
+        def backward(dy: Array) -> Array | None:
+            dx, dweight, dbias = ops.conv2d_relu_max_pool2d_backward(
+                dy, y, argmax, x, weight.data, *how, input_gradient=wants_dx
+            )
+            weight.grad = dweight
+            if bias is not None:
+                bias.grad = dbias
+            return dx
+
+        return y, backward
+
+
+def one_by_one(layers: Sequence[Layer], sources: Sequence[tuple[int, ...]]) -> list[Step]:
+    """A step for each layer."""
+    wired = enumerate(zip(layers, sources, strict=True))
+    return [Step(layer, (index,), taken, index + 1) for index, (layer, taken) in wired]
+
+
+def in_stages(layers: Sequence[Layer], sources: Sequence[tuple[int, ...]], outputs: Sequence[int]) -> list[Step]:
+    """The same with stages, wherever nobody else takes what lies inside one."""
+    steps = one_by_one(layers, sources)
+    users = Counter([*outputs, *(source for taken in sources for source in taken)])
+    user_of = {source: index for index, taken in enumerate(sources) for source in taken}
+    inside: set[int] = set()
+    for index, layer in enumerate(layers):
+        chain = [index]
+        while len(chain) < 3 and users[chain[-1] + 1] == 1 and (chain[-1] + 1) in user_of:
+            chain.append(user_of[chain[-1] + 1])
+        if len(chain) < 3:
+            continue
+        _, relu, pool = (layers[i] for i in chain)
+        if type(layer) is Conv2d and type(relu) is ReLU and type(pool) is MaxPool2d and _fit(layer, pool):
+            steps[chain[2]] = Step(ConvStage(layer, relu, pool), tuple(chain), sources[index], chain[2] + 1)
+            inside.update(chain[:2])
+    return [step for index, step in enumerate(steps) if index not in inside]
+
+
+def _fit(convolution: Conv2d, pool: MaxPool2d) -> bool:
+    plain = convolution.stride == (1, 1) and convolution.dilation == (1, 1) and convolution.algorithm == "auto"
+    side = pool.kernel_size[0]
+    return plain and pool.kernel_size == pool.stride == (side, side) and pool.padding == (0, 0)

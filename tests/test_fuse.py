@@ -1,0 +1,128 @@
+"""Stages: the same as their layers one by one, wherever they may stand in, and nowhere else."""
+
+import copy
+
+import numpy as np
+import pytest
+from support import use_threads
+
+import fastcnn as fc
+from fastcnn.fuse import ConvStage
+
+
+def chain(bias=True, size=3, pool=2, dtype="float64", **options):
+    """Two stages with a dropout between, on maps that don't divide by the windows."""
+    return fc.Sequential(
+        fc.Conv2d(1, 5, size, padding=size // 2, bias=bias), fc.ReLU(), fc.MaxPool2d(pool), fc.Dropout(0.2),
+        fc.Conv2d(5, 17, size, padding=1, bias=bias), fc.ReLU(), fc.MaxPool2d(pool), fc.Flatten(),
+        dtype=dtype, **options,
+    )  # fmt: skip
+
+
+def stages_of(model):
+    return [step.layer.name for step in model._in_stages.steps if isinstance(step.layer, ConvStage)]
+
+
+def unfused(model):
+    twin = copy.deepcopy(model)
+    twin.fused = False
+    return twin
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("size", "pool"), [(1, 1), (3, 1), (3, 2), (5, 2), (3, 3), (7, 2), (2, 2), (4, 3)])
+def test_a_stage_gives_what_its_layers_give(bias, size, pool):
+    model = chain(bias, size, pool)
+    assert stages_of(model) == ["conv1+relu1+pool1", "conv2+relu2+pool2"]
+    x = np.random.default_rng(0).standard_normal((4, 1, 23, 21))
+    results = []
+    for one in (model, unfused(model)):
+        y, backward = one.forward(x, fc.Training(seed=3))
+        dx = backward(np.random.default_rng(1).standard_normal(y.shape))
+        results.append([y, dx, *(parameter.grad for parameter in one.parameters())])
+    for fused, apart in zip(*results, strict=True):
+        np.testing.assert_allclose(fused, apart, rtol=0, atol=1e-11 * max(1, np.abs(apart).max()))
+
+
+def test_training_in_stages_gives_the_same_bits_on_any_number_of_threads():
+    rng = np.random.default_rng(0)
+    x, labels = rng.random((20, 1, 28, 28), np.float32), rng.integers(0, 10, 20)
+    weights = set()
+    for threads in (1, 2, 3):
+        model = fc.models.gorgonia(seed=2)
+        optimizer = fc.RMSprop(model.parameters())
+        with use_threads(threads):
+            for _ in range(3):
+                fc.train_step(model, fc.CrossEntropyLoss(), optimizer, x, labels)
+        weights.add(model.arena.data.tobytes())
+    assert len(weights) == 1
+
+
+def test_gradients_of_stages_match_central_differences():
+    assert fc.gradcheck(chain(), (2, 1, 11, 10), training=fc.Training(seed=1))
+
+
+def test_only_plain_chains_become_stages():
+    def first(convolution, relu=None, pool=None, **options):
+        return stages_of(fc.Sequential(convolution, relu or fc.ReLU(), pool or fc.MaxPool2d(2), **options))
+
+    class Louder(fc.ReLU):
+        def forward(self, x, training=None):
+            return super().forward(2 * x, training)
+
+    assert first(fc.Conv2d(1, 2, 3))
+    assert not first(fc.Conv2d(1, 2, 3, stride=2))
+    assert not first(fc.Conv2d(1, 2, 3, dilation=2))
+    assert not first(fc.Conv2d(1, 2, 3, algorithm="im2col"))
+    assert not first(fc.Conv2d(1, 2, 3), Louder())
+    assert not first(fc.Conv2d(1, 2, 3), fc.LeakyReLU())
+    assert not first(fc.Conv2d(1, 2, 3), pool=fc.MaxPool2d(3, stride=2))
+    assert not first(fc.Conv2d(1, 2, 3), pool=fc.MaxPool2d(2, padding=1))
+    assert not first(fc.Conv2d(1, 2, 3), pool=fc.MaxPool2d((2, 3)))
+    assert not first(fc.Conv2d(1, 2, 3), pool=fc.AvgPool2d(2))
+
+
+def test_what_somebody_else_takes_stays():
+    x = fc.Input(1, 8, 8)
+    activated = fc.ReLU()(fc.Conv2d(1, 2, 3, padding=1)(x))
+    pooled = fc.MaxPool2d(2)(activated)
+    assert stages_of(fc.Graph(x, pooled)) == ["conv1+relu1+pool1"]
+    x = fc.Input(1, 8, 8)
+    activated = fc.ReLU()(fc.Conv2d(1, 2, 3, padding=1)(x))
+    assert stages_of(fc.Graph(x, [fc.MaxPool2d(2)(activated), activated])) == []
+    x = fc.Input(1, 8, 8)
+    convolved = fc.Conv2d(1, 2, 3, padding=1)(x)
+    joined = fc.Concat()(fc.MaxPool2d(2)(fc.ReLU()(convolved)), fc.MaxPool2d(2)(convolved))
+    assert stages_of(fc.Graph(x, joined)) == []
+
+
+def test_stages_can_be_switched_off_inner_models_included():
+    inner = fc.Sequential(fc.Conv2d(1, 2, 3), fc.ReLU(), fc.MaxPool2d(2), name="inner")
+    model = fc.Sequential(inner, fc.Flatten(), input_shape=(1, 8, 8))
+    with fc.watch.Profiler() as profile:
+        model(np.ones((1, 1, 8, 8), np.float32))
+        model.fused = False
+        model(np.ones((1, 1, 8, 8), np.float32))
+    assert [row["layer"] for row in profile.rows()] == [
+        "inner.conv1+relu1+pool1", "flatten1", "inner.conv1", "inner.relu1", "inner.pool1", "(rest)"
+    ]  # fmt: skip
+
+
+def test_the_summary_names_the_kernel_of_a_stage():
+    model = fc.models.gorgonia()
+    kernels = [line.split()[-1] for line in model.summary().splitlines() if line.startswith(("conv", "pool"))]
+    assert kernels == ["conv_pool", "conv1", "conv_pool", "conv2", "conv_pool", "conv3"]
+    model.fused = False
+    assert "conv_pool" not in model.summary()
+
+
+def test_shapes_and_nan_are_told_of_layer_by_layer():
+    model = chain(dtype="float32")
+    names = []
+    with fc.watch.ShapePrinter(names.append):
+        model(np.ones((1, 1, 23, 21), np.float32))
+    assert [line.split()[0] for line in names][:4] == ["conv1", "relu1", "pool1", "dropout1"]
+    model.layers[4].bias.data[3] = np.inf
+    with fc.watch.FirstNonFinite() as first:
+        model(np.ones((1, 1, 23, 21), np.float32))
+    assert first.where == "bias of Conv2d 'conv2'"
