@@ -1,4 +1,4 @@
-"""Convolution, ReLU and max-pooling in one call: the bits of the three operations, forwards and backwards."""
+"""Convolution, ReLU and max-pooling in one call, forwards and backwards: by one kernel, and by the three."""
 
 import numpy as np
 from cases import ConvCase, conv_cases
@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from support import (
-    ALGORITHMS,
+    assert_within_bound,
     every_dtype,
     every_isa,
     every_layout,
@@ -21,7 +21,7 @@ from fastcnn import ops
 from fastcnn.backends import reference
 
 LARGE = ConvCase((5, 3, 30, 31), (17, 3, 3, 3), (1, 1), (1, 1), (1, 1), seed=0)
-windows = st.sampled_from(((2, 2), (1, 1), (3, 2)))
+windows = st.sampled_from(((2, 2), (1, 1), (3, 3), (3, 2)))
 
 
 def small_integers(rng, shape, dtype):
@@ -64,8 +64,29 @@ def test_backward_is_exact_on_integers(isa, dtype, case, window):
 
 @every_isa
 @every_dtype
-@given(case=conv_cases(), algorithm=st.sampled_from(ALGORITHMS))
-def test_the_bits_are_those_of_the_three_operations(isa, dtype, case, algorithm):
+@given(case=conv_cases(), window=windows)
+def test_reals_stay_within_the_bound(isa, dtype, case, window):
+    x, weight, bias, dy = pooled_case(case, window, reals, dtype)
+    with use_isa(isa), poisoned_memory():
+        y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *case.geometry, window)
+        gradients = ops.conv2d_relu_max_pool2d_backward(dy, y, argmax, x, weight, *case.geometry, window)
+    expected, _ = reference.conv2d_relu_max_pool2d(x, weight, bias, *case.geometry, window)
+    absolute = [abs(array) for array in (dy, x, weight, bias)]
+    magnitude = reference.conv2d_relu_max_pool2d(*absolute[1:], *case.geometry, window)[0]
+    assert_within_bound(y, expected, magnitude, x[0].size)
+    expected = reference.conv2d_relu_max_pool2d_backward(dy, y, argmax, x, weight, *case.geometry, window)
+    magnitudes = reference.conv2d_relu_max_pool2d_backward(
+        absolute[0], y, argmax, *absolute[1:3], *case.geometry, window
+    )
+    terms = (dy[0].size, dy.size, dy.size)
+    for got, wanted, size, count in zip(gradients, expected, magnitudes, terms, strict=True):
+        assert_within_bound(got, wanted, size, count)
+
+
+@every_isa
+@every_dtype
+@given(case=conv_cases(), algorithm=st.sampled_from(("direct", "im2col")))
+def test_by_name_of_an_algorithm_the_bits_are_those_of_the_three_operations(isa, dtype, case, algorithm):
     x, weight, bias, dy = pooled_case(case, (2, 2), reals, dtype)
     with use_isa(isa), poisoned_memory():
         y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *case.geometry, 2, algorithm)
