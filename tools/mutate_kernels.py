@@ -259,11 +259,55 @@ MUTATIONS = [
         "log_softmax backward: sum left out", "softmax.inc", "dx[j] = dy[j] - MATH(exp)(y[j]) * sum;", "dx[j] = dy[j];"
     ),
     Mutation("cross-entropy backward: targets taken to sum to 1", "softmax.inc", "dx[j] / sum * mass", "dx[j] / sum"),
+    Mutation(
+        "conv_pool: a pixel of the window reads its neighbour",
+        "conv_pool.inc",
+        "(window * P + b) * channels;",
+        "(window * P) * channels;",
+    ),
+    Mutation("conv_pool: bias left out", "conv_pool.inc", " + load(bias + v * VL);", ";"),
+    Mutation("conv_pool: ReLU left out", "conv_pool.inc", "blend(value <= 0, (vec){0}, value)", "value"),
+    Mutation(
+        "conv_pool: padding of the height used for the width",
+        "conv_pool.inc",
+        "* pitch + s->padding_width * channel_pitch;",
+        "* pitch + s->padding_height * channel_pitch;",
+    ),
+    Mutation("active windows: those that ReLU closed count", "active.inc", "y[w] <= 0 ? 0 : dy[w];", "dy[w];"),
+    Mutation("active windows: the winner taken for the first", "active.inc", "at + cell[argmax[w]]", "at + cell[0]"),
+    Mutation(
+        "conv_pool weight gradient: last entry of a list left out",
+        "conv_pool_weight.inc",
+        "e < length; e++",
+        "e < length - 1; e++",
+    ),
+    Mutation(
+        "conv_pool weight gradient: a group of images forgotten",
+        "conv_pool_weight.inc",
+        "for (int64_t group = 1; group < plan->groups",
+        "for (int64_t group = 2; group < plan->groups",
+    ),
+    Mutation(
+        "conv_pool input gradient: patches overwrite each other",
+        "conv_pool_input.inc",
+        "store(to, load(to) + sum[",
+        "store(to, sum[",
+    ),
+    Mutation(
+        "conv_pool input gradient: filter row one off",
+        "conv_pool_input.inc",
+        "whole ? 0 : q - a;",
+        "whole ? 0 : q + 1 - a;",
+    ),
 ]
 
 
 # Which tests are tried first, to save time; convolution's where nothing is said.
 LIKELIEST = {
+    "active.inc": "test_ops_fused.py",
+    "conv_pool.inc": "test_ops_fused.py",
+    "conv_pool_input.inc": "test_ops_fused.py",
+    "conv_pool_weight.inc": "test_ops_fused.py",
     "../fastcnn/backends/cpu/fused.py": "test_ops_fused.py",
     "avg_pool.inc": "test_ops_avg_pool.py",
     "copy.inc": "test_ops_joining.py",
