@@ -58,7 +58,7 @@ typedef struct fc_matmul_shape {
 } fc_matmul_shape;
 
 fc_status fc_conv_shape_check(fc_conv_shape *shape);
-/* Whether conv_pool, which is convolution, ReLU and max-pooling in one, takes this shape with windows of pool x pool. */
+/* Whether conv_pool, which is convolution, ReLU and max-pooling in one, takes this shape with pool x pool windows. */
 bool fc_conv_pool_fits(const fc_conv_shape *shape, int64_t pool);
 fc_status fc_pool_shape_check(fc_pool_shape *shape, bool argmax); /* argmax: a byte has to number the cells */
 

@@ -36,6 +36,8 @@ typedef real_bits vec_bits __attribute__((vector_size(VEC_BYTES)));
 typedef uint8_t vec_bytes __attribute__((vector_size(VL)));
 typedef real vec_unaligned __attribute__((vector_size(VEC_BYTES), aligned(REAL_BYTES), may_alias));
 
+typedef real_bits vec_bits_unaligned __attribute__((vector_size(VEC_BYTES), aligned(REAL_BYTES), may_alias));
+
 #define INLINE static inline __attribute__((always_inline))
 /* Before a loop over registers: it must be unrolled whole, or the registers become memory. */
 #ifdef __clang__
@@ -76,6 +78,30 @@ INLINE void store_first(real *to, vec value, int64_t count)
     real lanes[VL];
     store(lanes, value);
     memcpy(to, lanes, (size_t)count * sizeof(real));
+#endif
+}
+
+/* Appends the lanes of a and b where mask is all ones to two lists, in order, and returns how many; writes VL lanes. */
+INLINE int64_t append_where(vec_bits mask, vec_bits a, vec b, real_bits *to_a, real *to_b)
+{
+#if defined(__AVX512F__) && defined(FC_DOUBLE)
+    const __mmask8 lanes = _mm512_movepi64_mask((__m512i)mask);
+    _mm512_storeu_si512(to_a, _mm512_maskz_compress_epi64(lanes, (__m512i)a));
+    _mm512_storeu_pd(to_b, _mm512_maskz_compress_pd(lanes, (__m512d)b));
+    return __builtin_popcount(lanes);
+#elif defined(__AVX512F__)
+    const __mmask16 lanes = _mm512_movepi32_mask((__m512i)mask);
+    _mm512_storeu_si512(to_a, _mm512_maskz_compress_epi32(lanes, (__m512i)a));
+    _mm512_storeu_ps(to_b, _mm512_maskz_compress_ps(lanes, (__m512)b));
+    return __builtin_popcount(lanes);
+#else
+    int64_t count = 0;
+    for (int lane = 0; lane < VL; lane++) {
+        to_a[count] = a[lane];
+        to_b[count] = b[lane];
+        count -= mask[lane];
+    }
+    return count;
 #endif
 }
 

@@ -273,13 +273,23 @@ MUTATIONS = [
         "* pitch + s->padding_width * channel_pitch;",
         "* pitch + s->padding_height * channel_pitch;",
     ),
-    Mutation("active windows: those that ReLU closed count", "active.inc", "y[w] <= 0 ? 0 : dy[w];", "dy[w];"),
-    Mutation("active windows: the winner taken for the first", "active.inc", "at + cell[argmax[w]]", "at + cell[0]"),
+    Mutation(
+        "active windows: those that ReLU closed count",
+        "active.inc",
+        "blend(maximum <= 0, (vec){0}, load_first(dy + w, count))",
+        "load_first(dy + w, count)",
+    ),
+    Mutation(
+        "active windows: the winner taken for the first",
+        "active.inc",
+        "at += (winner == (real_bits)p) &",
+        "at += (winner == (real_bits)0) &",
+    ),
     Mutation(
         "conv_pool weight gradient: last entry of a list left out",
         "conv_pool_weight.inc",
-        "e < length; e++",
-        "e < length - 1; e++",
+        "e < list->length; e++",
+        "e < list->length - 1; e++",
     ),
     Mutation(
         "conv_pool weight gradient: a group of images forgotten",
