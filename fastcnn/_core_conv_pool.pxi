@@ -1,0 +1,42 @@
+"""Convolution, ReLU and max-pooling in one pass: a part of _core.pyx, which includes it."""
+
+
+def conv_pool_fits(ConvShape shape, int64_t pool):
+    """Whether the three functions below take this shape."""
+    return bool(fc_conv_pool_fits(&shape.c, pool))
+
+
+def conv_pool(ConvShape shape, PoolShape pooling, int64_t pool, cnp.ndarray x, cnp.ndarray weight, cnp.ndarray bias):
+    cdef cnp.ndarray y = _new(pooling.output, cnp.PyArray_TYPE(x))
+    cdef cnp.ndarray argmax = _new(pooling.output, cnp.NPY_UINT8)
+    cdef fc_target on = _target(x)
+    cdef void *bias_data = NULL if bias is None else _data(bias)
+    cdef Block scratch = Block(fc_conv_pool_workspace(on, &shape.c, FC_FORWARD, pool))
+    with nogil:
+        fc_conv_pool(on, &shape.c, pool, _data(x), _data(weight), bias_data, _data(y), <uint8_t *>_data(argmax),
+                     scratch.memory)
+    return y, argmax
+
+
+def conv_pool_backward_input(ConvShape shape, int64_t pool, cnp.ndarray dy, cnp.ndarray y, cnp.ndarray argmax,
+                             cnp.ndarray weight):
+    cdef cnp.ndarray dx = _new(shape.input, cnp.PyArray_TYPE(dy))
+    cdef fc_target on = _target(dy)
+    cdef Block scratch = Block(fc_conv_pool_workspace(on, &shape.c, FC_BACKWARD_INPUT, pool))
+    with nogil:
+        fc_conv_pool_backward_input(on, &shape.c, pool, _data(dy), _data(y), <uint8_t *>_data(argmax), _data(weight),
+                                    _data(dx), scratch.memory)
+    return dx
+
+
+def conv_pool_backward_weight(ConvShape shape, int64_t pool, cnp.ndarray dy, cnp.ndarray y, cnp.ndarray argmax,
+                              cnp.ndarray x):
+    """dweight and dbias."""
+    cdef cnp.ndarray dweight = _new(shape.weight, cnp.PyArray_TYPE(dy))
+    cdef cnp.ndarray dbias = _new((shape.weight[0],), cnp.PyArray_TYPE(dy))
+    cdef fc_target on = _target(dy)
+    cdef Block scratch = Block(fc_conv_pool_workspace(on, &shape.c, FC_BACKWARD_WEIGHT, pool))
+    with nogil:
+        fc_conv_pool_backward_weight(on, &shape.c, pool, _data(dy), _data(y), <uint8_t *>_data(argmax), _data(x),
+                                     _data(dweight), _data(dbias), scratch.memory)
+    return dweight, dbias
