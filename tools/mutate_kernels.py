@@ -270,8 +270,8 @@ MUTATIONS = [
     Mutation(
         "conv_pool: padding of the height used for the width",
         "conv_pool.inc",
-        "* pitch + s->padding_width * channel_pitch;",
-        "* pitch + s->padding_height * channel_pitch;",
+        "* pitch + s->padding_width * channels;",
+        "* pitch + s->padding_height * channels;",
     ),
     Mutation(
         "active windows: those that ReLU closed count",
