@@ -87,11 +87,12 @@ def test_profile_shows_where_the_time_went(digits, tmp_path, capsys):
     assert train(*options, "--run-dir", tmp_path / "run") == 0
     table = capsys.readouterr().out.partition("\n\n")[2].splitlines()
     assert table[0].split() == ["layer", "type", "forward", "backward", "evaluation", "total", "%"]
-    assert table[2].split()[:2] == ["conv1", "Conv2d"] and table[-1].startswith("total")
+    assert table[2].split()[:2] == ["conv1+relu1+pool1", "ConvStage"] and table[-1].startswith("total")
     assert train(*options, "--json", "--run-dir", tmp_path / "other") == 0
     rows = events_of(capsys.readouterr().out)[-1]["profile"]
     assert [row["layer"] for row in rows][-3:] == ["(loss)", "(optimizer)", "(rest)"]
-    assert all(row["forward"] > 0 and row["backward"] > 0 for row in rows[:-3] if row["type"] == "Conv2d")
+    assert all(row["forward"] > 0 and row["backward"] > 0 for row in rows if row["type"] == "ConvStage")
+    assert [row["type"] for row in rows].count("ConvStage") == 3
 
 
 def test_debug_shows_the_shape_of_each_layer_and_changes_nothing(digits, tmp_path, capsys):
