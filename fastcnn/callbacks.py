@@ -268,11 +268,11 @@ class Log(Callback):
 
     def line(self, metrics: EpochMetrics) -> str:
         """The line of an epoch, its newline included."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{self._who}: write line(self, metrics) -> text that ends with a newline")
 
     def epoch_of(self, line: str) -> int:
         """The number of the epoch that a line is of."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{self._who}: write epoch_of(self, line) -> number")
 
 
 class CSVLog(Log):
