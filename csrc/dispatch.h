@@ -46,15 +46,23 @@ static inline void fc_conv2d_backward_weight(fc_target on, const fc_conv_shape *
     FC_CALL(on, conv2d_backward_weight, s, algorithm, dy, x, dweight, workspace, on.workers);
 }
 
-static inline size_t fc_conv_pool_workspace(fc_target on, const fc_conv_shape *s, fc_direction direction, int64_t pool)
+static inline int fc_winograd_tile(fc_target on, const fc_conv_shape *s, fc_direction direction, int64_t pool,
+                                   fc_algorithm algorithm)
 {
-    return FC_CALL(on, conv_pool_workspace, s, direction, pool, on.workers);
+    return FC_CALL(on, winograd_tile, s, direction, pool, algorithm);
 }
 
-static inline void fc_conv_pool(fc_target on, const fc_conv_shape *s, int64_t pool, const void *x, const void *weight,
-                                const void *bias, void *y, uint8_t *argmax, void *workspace)
+static inline size_t fc_conv_pool_workspace(fc_target on, const fc_conv_shape *s, fc_direction direction, int64_t pool,
+                                            fc_algorithm algorithm)
 {
-    FC_CALL(on, conv_pool, s, pool, x, weight, bias, y, argmax, workspace, on.workers);
+    return FC_CALL(on, conv_pool_workspace, s, direction, pool, algorithm, on.workers);
+}
+
+static inline void fc_conv_pool(fc_target on, const fc_conv_shape *s, int64_t pool, fc_algorithm algorithm,
+                                const void *x, const void *weight, const void *bias, void *y, uint8_t *argmax,
+                                void *workspace)
+{
+    FC_CALL(on, conv_pool, s, pool, algorithm, x, weight, bias, y, argmax, workspace, on.workers);
 }
 
 static inline void fc_conv_pool_backward_input(fc_target on, const fc_conv_shape *s, int64_t pool, const void *dy,

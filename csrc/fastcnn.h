@@ -28,7 +28,7 @@ typedef enum fc_status {
     FC_BAD_INDEX          /* an argmax outside its window */
 } fc_status;
 
-typedef enum fc_algorithm { FC_AUTO, FC_DIRECT, FC_IM2COL } fc_algorithm;
+typedef enum fc_algorithm { FC_AUTO, FC_DIRECT, FC_IM2COL, FC_WINOGRAD } fc_algorithm;
 typedef enum fc_direction { FC_FORWARD, FC_BACKWARD_INPUT, FC_BACKWARD_WEIGHT } fc_direction;
 
 /* x (batch, channels, height, width) * weight (out_channels, channels, kernel_height, kernel_width)
@@ -60,6 +60,8 @@ typedef struct fc_matmul_shape {
 fc_status fc_conv_shape_check(fc_conv_shape *shape);
 /* Whether conv_pool, which is convolution, ReLU and max-pooling in one, takes this shape with pool x pool windows. */
 bool fc_conv_pool_fits(const fc_conv_shape *shape, int64_t pool);
+/* Whether FC_WINOGRAD can be asked for: 3x3 filters, stride 1, dilation 1, padding up to 2. */
+bool fc_winograd_fits(const fc_conv_shape *shape);
 fc_status fc_pool_shape_check(fc_pool_shape *shape, bool argmax); /* argmax: a byte has to number the cells */
 
 #define FC_DECLARE_KERNELS(table, real)                                                                              \
@@ -72,9 +74,10 @@ fc_status fc_pool_shape_check(fc_pool_shape *shape, bool argmax); /* argmax: a b
                                       real *dx, void *workspace, int workers);                                       \
         void (*conv2d_backward_weight)(const fc_conv_shape *, fc_algorithm, const real *dy, const real *x,           \
                                        real *dweight, void *workspace, int workers);                                 \
-        size_t (*conv_pool_workspace)(const fc_conv_shape *, fc_direction, int64_t pool, int workers);               \
-        void (*conv_pool)(const fc_conv_shape *, int64_t pool, const real *x, const real *weight, const real *bias,  \
-                          real *y, uint8_t *argmax, void *workspace, int workers);                                   \
+        int (*winograd_tile)(const fc_conv_shape *, fc_direction, int64_t pool, fc_algorithm);                       \
+        size_t (*conv_pool_workspace)(const fc_conv_shape *, fc_direction, int64_t pool, fc_algorithm, int workers); \
+        void (*conv_pool)(const fc_conv_shape *, int64_t pool, fc_algorithm, const real *x, const real *weight,      \
+                          const real *bias, real *y, uint8_t *argmax, void *workspace, int workers);                 \
         void (*conv_pool_backward_input)(const fc_conv_shape *, int64_t pool, const real *dy, const real *y,         \
                                          const uint8_t *argmax, const real *weight, real *dx, void *workspace,       \
                                          int workers);                                                               \

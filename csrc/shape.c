@@ -96,6 +96,12 @@ fc_status fc_pool_shape_check(fc_pool_shape *s, bool argmax)
     return product_fits(input, 3) && product_fits(output, 3) ? FC_OK : FC_OVERFLOW;
 }
 
+bool fc_winograd_fits(const fc_conv_shape *s)
+{
+    return s->kernel_height == 3 && s->kernel_width == 3 && s->stride_height == 1 && s->stride_width == 1 &&
+           s->dilation_height == 1 && s->dilation_width == 1 && s->padding_height <= 2 && s->padding_width <= 2;
+}
+
 #define LARGEST_POOL 3
 #define LARGEST_FILTER 7
 #define LARGEST_MAP ((int64_t)1 << 24) /* numbers of a padded image, so that lists may count them in 32 bits */

@@ -29,6 +29,12 @@
 #include "softmax.inc"
 #include "sums.inc"
 
+#include "winograd_transform.inc"
+
+#include "winograd.inc"
+
+#include "winograd_output.inc"
+
 #include "conv_direct.inc"
 #include "conv_im2col.inc"
 #include "conv_weight.inc"
@@ -53,6 +59,7 @@ const kernel_table FC_TABLE = {
     .conv2d = conv2d,
     .conv2d_backward_input = conv2d_backward_input,
     .conv2d_backward_weight = conv2d_backward_weight,
+    .winograd_tile = winograd_tile,
     .conv_pool_workspace = conv_pool_workspace,
     .conv_pool = conv_pool,
     .conv_pool_backward_input = conv_pool_backward_input,

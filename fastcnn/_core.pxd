@@ -9,7 +9,7 @@ cdef extern from "dispatch.h" nogil:
         FC_OK, FC_BAD_SIZE, FC_BAD_STRIDE, FC_BAD_PADDING, FC_KERNEL_TOO_LARGE, FC_WINDOW_TOO_LARGE, FC_OVERFLOW
         FC_BAD_INDEX
     ctypedef enum fc_algorithm:
-        FC_AUTO, FC_DIRECT, FC_IM2COL
+        FC_AUTO, FC_DIRECT, FC_IM2COL, FC_WINOGRAD
     ctypedef enum fc_direction:
         FC_FORWARD, FC_BACKWARD_INPUT, FC_BACKWARD_WEIGHT
     ctypedef struct fc_conv_shape:
@@ -48,9 +48,11 @@ cdef extern from "dispatch.h" nogil:
     void fc_conv2d_backward_input(fc_target, const fc_conv_shape *, fc_algorithm, const void *, const void *, void *,
                                   void *)
     bint fc_conv_pool_fits(const fc_conv_shape *, int64_t)
-    size_t fc_conv_pool_workspace(fc_target, const fc_conv_shape *, fc_direction, int64_t)
-    void fc_conv_pool(fc_target, const fc_conv_shape *, int64_t, const void *, const void *, const void *, void *,
-                      uint8_t *, void *)
+    bint fc_winograd_fits(const fc_conv_shape *)
+    int fc_winograd_tile(fc_target, const fc_conv_shape *, fc_direction, int64_t, fc_algorithm)
+    size_t fc_conv_pool_workspace(fc_target, const fc_conv_shape *, fc_direction, int64_t, fc_algorithm)
+    void fc_conv_pool(fc_target, const fc_conv_shape *, int64_t, fc_algorithm, const void *, const void *,
+                      const void *, void *, uint8_t *, void *)
     void fc_conv_pool_backward_input(fc_target, const fc_conv_shape *, int64_t, const void *, const void *,
                                      const uint8_t *, const void *, void *, void *)
     void fc_conv_pool_backward_weight(fc_target, const fc_conv_shape *, int64_t, const void *, const void *,

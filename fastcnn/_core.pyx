@@ -59,7 +59,7 @@ cdef class PoolShape:
 
 # ---- kernels --------------------------------------------------------------------------------------------------------
 
-ALGORITHMS = {"auto": FC_AUTO, "direct": FC_DIRECT, "im2col": FC_IM2COL}
+ALGORITHMS = {"auto": FC_AUTO, "direct": FC_DIRECT, "im2col": FC_IM2COL, "winograd": FC_WINOGRAD}
 DIRECTIONS = {"forward": FC_FORWARD, "backward_input": FC_BACKWARD_INPUT, "backward_weight": FC_BACKWARD_WEIGHT}
 
 
@@ -69,6 +69,19 @@ def conv2d_algorithm(ConvShape shape, bint is_double, int direction):
     on.isa, on.is_double, on.workers = fc_isa_current(), is_double, _threads
     chosen = fc_conv2d_algorithm(on, &shape.c, <fc_direction>direction)
     return next(name for name, value in ALGORITHMS.items() if value == chosen)
+
+
+def winograd_fits(ConvShape shape):
+    """Whether algorithm "winograd" takes this shape."""
+    return bool(fc_winograd_fits(&shape.c))
+
+
+def winograd_tile(ConvShape shape, bint is_double, int direction, int64_t pool, int algorithm):
+    """The side of the tiles of outputs that an algorithm takes in Winograd's method, 0 where it takes another.
+    pool: the side of the windows of a stage (_core_conv_pool.pxi), 0 without one."""
+    cdef fc_target on
+    on.isa, on.is_double, on.workers = fc_isa_current(), is_double, _threads
+    return fc_winograd_tile(on, &shape.c, <fc_direction>direction, pool, <fc_algorithm>algorithm)
 
 
 def conv2d(ConvShape shape, int algorithm, cnp.ndarray x, cnp.ndarray weight, cnp.ndarray bias):

@@ -53,17 +53,20 @@ class ConvStage(Layer):
     def kernels(self, input_shape: Shape) -> tuple[str, str, str]:
         """What the summary says of the three layers: conv_pool where that takes the shape, else their own."""
         convolution, pool = self.convolution, self.pool
-        if not ops.conv2d_relu_max_pool2d_in_one(
-            input_shape, convolution.weight.shape, padding=convolution.padding, pool_size=pool.kernel_size
-        ):
+        weight, how = convolution.weight, {"padding": convolution.padding, "pool_size": pool.kernel_size}
+        chosen = ops.conv2d_relu_max_pool2d_algorithm(input_shape, weight.shape, **how, dtype=weight.dtype)
+        if chosen is None:
             return convolution.kernel(input_shape), "", ""
-        return "conv_pool", f"in {convolution.name}", f"in {convolution.name}"
+        if convolution.algorithm != "auto":
+            chosen = convolution.algorithm
+        kernel = "conv_pool" if chosen == "direct" else chosen
+        return kernel, f"in {convolution.name}", f"in {convolution.name}"
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
         step = Training.of(training)
         wants_dx = step is None or step.input_gradient
         weight, bias = self.convolution.weight, self.convolution.bias
-        how = (1, self.convolution.padding, 1, self.pool.kernel_size)
+        how = (1, self.convolution.padding, 1, self.pool.kernel_size, self.convolution.algorithm)
         y, argmax = ops.conv2d_relu_max_pool2d(x, weight.data, None if bias is None else bias.data, *how)
 
         def backward(dy: Array) -> Array | None:
@@ -104,6 +107,6 @@ def in_stages(layers: Sequence[Layer], sources: Sequence[tuple[int, ...]], outpu
 
 
 def _fit(convolution: Conv2d, pool: MaxPool2d) -> bool:
-    plain = convolution.stride == (1, 1) and convolution.dilation == (1, 1) and convolution.algorithm == "auto"
+    plain = convolution.stride == (1, 1) and convolution.dilation == (1, 1) and convolution.algorithm != "im2col"
     side = pool.kernel_size[0]
     return plain and pool.kernel_size == pool.stride == (side, side) and pool.padding == (0, 0)

@@ -18,6 +18,7 @@ from fastcnn import fuse, summary, watch
 from fastcnn.errors import ConfigError, DTypeError, ShapeError
 from fastcnn.execution import Execution
 from fastcnn.fuse import ConvStage
+from fastcnn.layers import Conv2d
 from fastcnn.layers.arguments import float_dtype, whole
 from fastcnn.layers.layer import Backward, Layer, Shape, Training
 from fastcnn.layers.node import Node
@@ -100,6 +101,29 @@ class Model(Layer):
         for layer in self.layers:
             if isinstance(layer, Model):
                 layer.fused = on
+
+    def convolve(self, algorithm: str) -> None:
+        """Have every convolution take an algorithm by name: ``"direct"`` does without Winograd's rounding.
+
+        Raises:
+            ConfigError: for an unknown name, or one that a layer can't take; the layers stay as they were.
+
+        >>> model = fc.models.gorgonia()
+        >>> model.convolve("direct")
+        """
+        convolutions = [layer for layer in self._all_layers() if isinstance(layer, Conv2d)]
+        for layer in convolutions:
+            layer.check_algorithm(algorithm)
+        for layer in convolutions:
+            layer.algorithm = algorithm
+
+    def _all_layers(self) -> Iterator[Layer]:
+        """Those of inner models in their place."""
+        for layer in self.layers:
+            if isinstance(layer, Model):
+                yield from layer._all_layers()
+            else:
+                yield layer
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Any, Backward]:
         return self._execution().forward(self._checked(x), Training.of(training), self.dtype, self.who)

@@ -9,9 +9,11 @@ from fastcnn import _core
 
 ISA_LEVELS = _core.isa_levels()
 ALGORITHMS = ("direct", "im2col", "auto")
+EXACT_ALGORITHMS = ("direct", "im2col")  # "auto" may be Winograd's, see test_ops_winograd.py
 
 every_isa = pytest.mark.parametrize("isa", ISA_LEVELS)
 every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS)
+every_exact_algorithm = pytest.mark.parametrize("algorithm", EXACT_ALGORITHMS)
 every_dtype = pytest.mark.parametrize("dtype", (np.float32, np.float64), ids=("float32", "float64"))
 
 

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from support import use_threads
 
 import fastcnn as fc
@@ -111,7 +112,7 @@ def test_stages_can_be_switched_off_inner_models_included():
 def test_the_summary_names_the_kernel_of_a_stage():
     model = fc.models.gorgonia()
     kernels = [line.split()[-1] for line in model.summary().splitlines() if line.startswith(("conv", "pool"))]
-    assert kernels == ["conv_pool", "conv1", "conv_pool", "conv2", "conv_pool", "conv3"]
+    assert kernels == ["conv_pool", "conv1", "winograd", "conv2", "winograd", "conv3"]
     model.fused = False
     assert "conv_pool" not in model.summary()
 
@@ -126,3 +127,19 @@ def test_shapes_and_nan_are_told_of_layer_by_layer():
     with fc.watch.FirstNonFinite() as first:
         model(np.ones((1, 1, 23, 21), np.float32))
     assert first.where == "bias of Conv2d 'conv2'"
+
+
+def test_a_whole_model_does_without_winograd():
+    model = fc.models.gorgonia()
+    x = np.random.default_rng(0).standard_normal((2, 1, 28, 28)).astype(np.float32)
+    fast = model(x)
+    model.convolve("direct")
+    assert "winograd" not in model.summary()
+    assert_allclose(model(x), fast, rtol=0, atol=5e-6 * abs(fast).max())
+
+
+def test_an_algorithm_that_one_layer_can_not_take_changes_none():
+    model = fc.Sequential(fc.Conv2d(1, 2, 3), fc.Sequential(fc.Conv2d(2, 2, 5), name="inner"), input_shape=(1, 9, 9))
+    with pytest.raises(fc.ConfigError, match="algorithm must be another than 'winograd'"):
+        model.convolve("winograd")
+    assert [layer.algorithm for layer in (model.layers[0], model.layers[1].layers[0])] == ["auto", "auto"]

@@ -1,4 +1,4 @@
-"""Convolution and its three backwards against the oracle, in every algorithm, dtype and instruction set."""
+"""Convolution and its three backwards against the oracle, in every exact algorithm, dtype and instruction set."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +11,7 @@ from support import (
     assert_within_bound,
     every_algorithm,
     every_dtype,
+    every_exact_algorithm,
     every_isa,
     every_layout,
     integers,
@@ -43,7 +44,7 @@ def every_case(test):
 
 
 @every_isa
-@every_algorithm
+@every_exact_algorithm
 @every_dtype
 @every_case
 def test_forward_is_exact_on_integers(isa, algorithm, dtype, case):
@@ -54,7 +55,7 @@ def test_forward_is_exact_on_integers(isa, algorithm, dtype, case):
 
 
 @every_isa
-@every_algorithm
+@every_exact_algorithm
 @every_dtype
 @every_case
 def test_backward_input_is_exact_on_integers(isa, algorithm, dtype, case):
@@ -65,7 +66,7 @@ def test_backward_input_is_exact_on_integers(isa, algorithm, dtype, case):
 
 
 @every_isa
-@every_algorithm
+@every_exact_algorithm
 @every_dtype
 @every_case
 def test_backward_weight_is_exact_on_integers(isa, algorithm, dtype, case):
@@ -76,7 +77,7 @@ def test_backward_weight_is_exact_on_integers(isa, algorithm, dtype, case):
 
 
 @every_isa
-@every_algorithm
+@every_exact_algorithm
 @every_dtype
 @every_case
 def test_forward_rounds_within_the_bound(isa, algorithm, dtype, case):
@@ -89,7 +90,7 @@ def test_forward_rounds_within_the_bound(isa, algorithm, dtype, case):
 
 
 @every_isa
-@every_algorithm
+@every_exact_algorithm
 @every_dtype
 @every_case
 def test_backward_input_rounds_within_the_bound(isa, algorithm, dtype, case):
@@ -102,7 +103,7 @@ def test_backward_input_rounds_within_the_bound(isa, algorithm, dtype, case):
 
 
 @every_isa
-@every_algorithm
+@every_exact_algorithm
 @every_dtype
 @every_case
 def test_backward_weight_rounds_within_the_bound(isa, algorithm, dtype, case):

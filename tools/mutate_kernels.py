@@ -286,6 +286,34 @@ MUTATIONS = [
         "at += (winner == (real_bits)0) &",
     ),
     Mutation(
+        "Winograd: a row of the input transform", "winograd_transform.inc", "t[2] = even_p - odd_p;", "t[2] = even_p;"
+    ),
+    Mutation(
+        "Winograd: a point of the output transform", "winograd_transform.inc", "P3 * difference + Q3 * t3", "P3 * t3"
+    ),
+    Mutation(
+        "Winograd: a filter is not turned", "winograd_transform.inc", "turn ? 8 - (r * 3 + s)", "turn ? r * 3 + s"
+    ),
+    Mutation("Winograd: bias left out", "winograd_transform.inc", "y[j] + bias", "y[j]"),
+    Mutation(
+        "Winograd: the last block of channels left out",
+        "winograd.inc",
+        "c0 < channels; c0 += VL, pixels",
+        "c0 + VL < channels; c0 += VL, pixels",
+    ),
+    Mutation(
+        "Winograd: strips of an image start one row late",
+        "winograd.inc",
+        "(h + s->padding_height - top) * plan->row",
+        "(h + s->padding_height - top + (top > 0)) * plan->row",
+    ),
+    Mutation(
+        "Winograd: a window's second row forgotten",
+        "winograd_output.inc",
+        "for (int a = 0; a < pool; a++)",
+        "for (int a = 0; a < pool && a < 1; a++)",
+    ),
+    Mutation(
         "conv_pool weight gradient: last entry of a list left out",
         "conv_pool_weight.inc",
         "e < list->length; e++",
@@ -330,6 +358,9 @@ LIKELIEST = {
     "shape.c": "test_ops_avg_pool.py",
     "softmax.inc": "test_ops_softmax.py",
     "sums.inc": "test_ops_optimizer.py",
+    "winograd.inc": "test_ops_winograd.py",
+    "winograd_output.inc": "test_ops_winograd.py",
+    "winograd_transform.inc": "test_ops_winograd.py",
 }
 
 

@@ -4,13 +4,13 @@ import math
 from typing import Any
 
 from fastcnn import ops
-from fastcnn.errors import ShapeError
+from fastcnn.errors import ConfigError, ShapeError
 from fastcnn.init import Initialiser, glorot_normal, zeros
 from fastcnn.layers.arguments import Pair, choice, pair, whole
 from fastcnn.layers.layer import Backward, Layer, Shape, Training
 from fastcnn.layers.parameter import Array, Parameter
 
-ALGORITHMS = ("auto", "direct", "im2col")
+ALGORITHMS = ("auto", "direct", "im2col", "winograd")
 
 
 class Conv2d(Layer):
@@ -24,7 +24,8 @@ class Conv2d(Layer):
         padding: Rows and columns of zeros added on each side.
         dilation: Distance between the cells that a filter reads.
         bias: Whether to add a learnable bias.
-        algorithm: ``"auto"``, or a kernel by name: ``"direct"``, ``"im2col"``.
+        algorithm: ``"auto"``, the fastest for the shape; or one by name: ``"direct"``, ``"im2col"``, ``"winograd"``
+            (3x3 filters, stride 1), see `fastcnn.ops.conv2d`. Without Winograd's rounding: ``"direct"``.
         weight_init: What the weight starts with, see `fastcnn.init`; `glorot_normal` if not given.
         bias_init: What the bias starts with; zeros if not given.
         name: For messages and summaries; a model gives one if you don't.
@@ -68,10 +69,21 @@ class Conv2d(Layer):
         self.stride = pair(stride, f"{self.who}: stride")
         self.padding = pair(padding, f"{self.who}: padding", least=0)
         self.dilation = pair(dilation, f"{self.who}: dilation")
-        self.algorithm = choice(algorithm, ALGORITHMS, f"{self.who}: algorithm")
+        self.check_algorithm(algorithm)
+        self.algorithm = algorithm
         shape = (self.out_channels, self.in_channels, *self.kernel_size)
         self.weight = Parameter(shape, weight_init or glorot_normal(), "weight")
         self.bias = Parameter((self.out_channels,), bias_init, "bias") if bias else None
+
+    def check_algorithm(self, algorithm: str) -> None:
+        """Raise ConfigError for a name that is unknown, or that this convolution can't take."""
+        choice(algorithm, ALGORITHMS, f"{self.who}: algorithm")
+        fits = self.kernel_size == (3, 3) and self.stride == self.dilation == (1, 1) and max(self.padding) <= 2
+        if algorithm == "winograd" and not fits:
+            raise ConfigError(
+                f"{self.who}: algorithm must be another than 'winograd', which takes 3x3 filters with stride 1, "
+                "dilation 1 and padding up to 2"
+            )
 
     def config(self) -> dict[str, Any]:
         return {**super().config(), "bias": self.bias is not None}
@@ -88,7 +100,8 @@ class Conv2d(Layer):
     def kernel(self, input_shape: Shape) -> str:
         if self.algorithm != "auto":
             return self.algorithm
-        return ops.conv2d_algorithm(input_shape, self.weight.shape, self.stride, self.padding, self.dilation)
+        geometry = (self.stride, self.padding, self.dilation)
+        return ops.conv2d_algorithm(input_shape, self.weight.shape, *geometry, dtype=self.weight.dtype)
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
         step = Training.of(training)

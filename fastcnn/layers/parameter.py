@@ -69,6 +69,11 @@ class Parameter:
         self.luggage: Array | None = None  # values from an earlier arena, until somebody looks into this one
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of the values, its arena's; asking for it draws none."""
+        return np.dtype(np.float32) if self.arena is None else self.arena.dtype
+
+    @property
     def data(self) -> Array:
         """The values, an array to read and write in place."""
         return self._view(0)

@@ -25,8 +25,8 @@ from fastcnn.ops.convolution import (
 )
 from fastcnn.ops.fused import (
     conv2d_relu_max_pool2d,
+    conv2d_relu_max_pool2d_algorithm,
     conv2d_relu_max_pool2d_backward,
-    conv2d_relu_max_pool2d_in_one,
 )
 from fastcnn.ops.pointwise import (
     add,
@@ -82,8 +82,8 @@ __all__ = [
     "conv2d_backward_input",
     "conv2d_backward_weight",
     "conv2d_relu_max_pool2d",
+    "conv2d_relu_max_pool2d_algorithm",
     "conv2d_relu_max_pool2d_backward",
-    "conv2d_relu_max_pool2d_in_one",
     "conv_output_shape",
     "cross_entropy",
     "cross_entropy_backward",

@@ -1,5 +1,8 @@
 """Several operations in one call. The conventions are those of `fastcnn.ops`."""
 
+import numpy as np
+from numpy.typing import DTypeLike
+
 from fastcnn.backends import cpu
 from fastcnn.backends.arrays import Array
 from fastcnn.backends.shapes import Size
@@ -18,9 +21,9 @@ def conv2d_relu_max_pool2d(
     """``max_pool2d(relu(conv2d(x, weight, bias, ...)), pool_size)`` -> y (N, O, PH, PW), argmax alike.
 
     The windows of the pooling lie side by side, without padding. The arguments but `pool_size` are those of `conv2d`,
-    y and argmax those of `max_pool2d`. With algorithm "auto" one kernel does it all where it can (see
-    `conv2d_relu_max_pool2d_in_one`); the convolution's output is then never stored, and its sums go in another order
-    than those of `conv2d`. Otherwise the three kernels run one after the other and give the very bits of the three.
+    y and argmax those of `max_pool2d`. One kernel does it all where it can (see `conv2d_relu_max_pool2d_algorithm`);
+    the convolution's output is then never stored, and its sums go in another order than those of `conv2d`. Otherwise,
+    and with algorithm "im2col", the three kernels run one after the other and give the very bits of the three.
 
     >>> x, weight = np.arange(9.0).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2))
     >>> y, argmax = conv2d_relu_max_pool2d(x, weight)
@@ -64,19 +67,21 @@ def conv2d_relu_max_pool2d_backward(
     )
 
 
-def conv2d_relu_max_pool2d_in_one(
+def conv2d_relu_max_pool2d_algorithm(
     input_shape: tuple[int, ...],
     weight_shape: tuple[int, ...],
     stride: Size = 1,
     padding: Size = 0,
     dilation: Size = 1,
     pool_size: Size = 2,
-) -> bool:
-    """Whether `conv2d_relu_max_pool2d` has a kernel of its own for these shapes, see csrc/conv_pool.inc.
+    dtype: DTypeLike = np.float32,
+) -> str | None:
+    """What `conv2d_relu_max_pool2d` takes for these shapes: "direct", "winograd", or None for three kernels in turn.
 
-    It has for stride 1, dilation 1, filters up to 7x7 and square windows up to 3x3.
+    One kernel takes stride 1, dilation 1, filters up to 7x7 and square windows up to 3x3: csrc/conv_pool.inc, or
+    csrc/winograd.inc.
 
-    >>> conv2d_relu_max_pool2d_in_one((100, 32, 14, 14), (64, 32, 3, 3), padding=1)
-    True
+    >>> conv2d_relu_max_pool2d_algorithm((100, 32, 14, 14), (64, 32, 3, 3), padding=1)
+    'winograd'
     """
-    return cpu.conv2d_relu_max_pool2d_in_one(input_shape, weight_shape, stride, padding, dilation, pool_size)
+    return cpu.conv2d_relu_max_pool2d_algorithm(input_shape, weight_shape, stride, padding, dilation, pool_size, dtype)

@@ -17,8 +17,8 @@ from fastcnn.backends.cpu.convolution import (
 )
 from fastcnn.backends.cpu.fused import (
     conv2d_relu_max_pool2d,
+    conv2d_relu_max_pool2d_algorithm,
     conv2d_relu_max_pool2d_backward,
-    conv2d_relu_max_pool2d_in_one,
 )
 from fastcnn.backends.cpu.pointwise import (
     add,
@@ -74,8 +74,8 @@ __all__ = [
     "conv2d_backward_input",
     "conv2d_backward_weight",
     "conv2d_relu_max_pool2d",
+    "conv2d_relu_max_pool2d_algorithm",
     "conv2d_relu_max_pool2d_backward",
-    "conv2d_relu_max_pool2d_in_one",
     "conv_output_shape",
     "cross_entropy",
     "cross_entropy_backward",

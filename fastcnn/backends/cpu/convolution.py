@@ -11,11 +11,16 @@ from fastcnn.backends.shapes import Size, by, conv_shape, dims, pair
 from fastcnn.errors import ConfigError, ShapeError
 
 
-def algorithm_number(who: str, name: str) -> int:
-    """What the core calls the algorithm of this name."""
+def algorithm_number(who: str, name: str, shape: _core.ConvShape) -> int:
+    """What the core calls the algorithm of this name, if it takes the shape."""
     if not isinstance(name, str) or name not in _core.ALGORITHMS:
         choices = ", ".join(repr(choice) for choice in _core.ALGORITHMS)
         raise ConfigError(f"{who}: algorithm must be one of {choices}, got {name!r}")
+    if name == "winograd" and not _core.winograd_fits(shape):
+        raise ConfigError(
+            f"{who}: algorithm 'winograd' takes 3x3 filters with stride 1, dilation 1 and padding up to 2; got weight "
+            f"{shape.weight} for input {shape.input}. 'auto' takes it wherever it can and pays"
+        )
     return _core.ALGORITHMS[name]
 
 
@@ -41,7 +46,7 @@ def conv2d(
     weight = checked("conv2d", "weight", weight, x.dtype)
     shape = conv_shape(x.shape, weight.shape, stride, padding, dilation)
     bias = bias_of("conv2d", bias, weight)
-    return _core.conv2d(shape, algorithm_number("conv2d", algorithm), plain(x), plain(weight), bias)
+    return _core.conv2d(shape, algorithm_number("conv2d", algorithm, shape), plain(x), plain(weight), bias)
 
 
 def conv2d_backward_input(
@@ -59,7 +64,7 @@ def conv2d_backward_input(
     sizes = dims(input_shape, 4, "input_shape", "(N, C, H, W)", who)
     shape = conv_shape(sizes, weight.shape, stride, padding, dilation, who)
     same_shape(who, "dy", dy, shape.output, f"input {sizes} and weight {weight.shape}")
-    return _core.conv2d_backward_input(shape, algorithm_number(who, algorithm), plain(dy), plain(weight))
+    return _core.conv2d_backward_input(shape, algorithm_number(who, algorithm, shape), plain(dy), plain(weight))
 
 
 def conv2d_backward_weight(
@@ -77,7 +82,7 @@ def conv2d_backward_weight(
     sizes = dims(weight_shape, 4, "weight_shape", "(O, C, KH, KW)", who)
     shape = conv_shape(x.shape, sizes, stride, padding, dilation, who)
     same_shape(who, "dy", dy, shape.output, f"input {x.shape} and weight {sizes}")
-    return _core.conv2d_backward_weight(shape, algorithm_number(who, algorithm), plain(dy), plain(x))
+    return _core.conv2d_backward_weight(shape, algorithm_number(who, algorithm, shape), plain(dy), plain(x))
 
 
 def conv2d_backward_bias(dy: Array) -> Array:

@@ -1,5 +1,9 @@
 """Convolution, ReLU and max-pooling in one call, and their backward."""
 
+from typing import Any
+
+import numpy as np
+
 from fastcnn import _core
 from fastcnn.backends.arrays import Array, checked, plain, same_shape
 from fastcnn.backends.cpu.convolution import algorithm_number, bias_of
@@ -23,9 +27,9 @@ def conv2d_relu_max_pool2d(
     weight = checked(who, "weight", weight, x.dtype)
     shape = conv_shape(x.shape, weight.shape, stride, padding, dilation, who)
     pooling = pool_shape(shape.output, pool_size, None, 0, who)
-    number, bias = algorithm_number(who, algorithm), bias_of(who, bias, weight)
+    number, bias = algorithm_number(who, algorithm, shape), bias_of(who, bias, weight)
     if (pool := _one_pass(shape, pool_size, algorithm)) is not None:
-        return _core.conv_pool(shape, pooling, pool, plain(x), plain(weight), bias)
+        return _core.conv_pool(shape, pooling, pool, number, plain(x), plain(weight), bias)
     return _core.max_pool2d(pooling, _core.relu(_core.conv2d(shape, number, plain(x), plain(weight), bias)))
 
 
@@ -50,7 +54,7 @@ def conv2d_relu_max_pool2d_backward(
     pooling = pool_shape(shape.output, pool_size, None, 0, who)
     same_shape(who, "dy", dy, pooling.output, f"input {x.shape}")
     same_shape(who, "y", y, pooling.output, f"input {x.shape}")
-    argmax, number = argmax_of(who, argmax, pooling), algorithm_number(who, algorithm)
+    argmax, number = argmax_of(who, argmax, pooling), algorithm_number(who, algorithm, shape)
     if (pool := _one_pass(shape, pool_size, algorithm)) is not None:
         if argmax.size and argmax.max() >= pool * pool:
             raise ShapeError(f"{who}: {BAD_ARGMAX}")
@@ -67,19 +71,23 @@ def conv2d_relu_max_pool2d_backward(
     return dx, dweight, _core.channel_sum(batch, channels, height * width, gradient)
 
 
-def conv2d_relu_max_pool2d_in_one(
+def conv2d_relu_max_pool2d_algorithm(
     input_shape: tuple[int, ...],
     weight_shape: tuple[int, ...],
     stride: Size = 1,
     padding: Size = 0,
     dilation: Size = 1,
     pool_size: Size = 2,
-) -> bool:
+    dtype: Any = np.float32,
+) -> str | None:
     shape = conv_shape(input_shape, weight_shape, stride, padding, dilation, "conv2d_relu_max_pool2d")
-    return _one_pass(shape, pool_size, "auto") is not None
+    if (pool := _one_pass(shape, pool_size, "auto")) is None:
+        return None
+    forward, auto = _core.DIRECTIONS["forward"], _core.ALGORITHMS["auto"]
+    return "winograd" if _core.winograd_tile(shape, np.dtype(dtype) == np.float64, forward, pool, auto) else "direct"
 
 
 def _one_pass(shape: _core.ConvShape, pool_size: Size, algorithm: str) -> int | None:
     """The side of the windows, if kernels of their own take this shape and nobody asked for others by name."""
     height, width = pair(pool_size, "pool_size", "")
-    return height if algorithm == "auto" and height == width and _core.conv_pool_fits(shape, height) else None
+    return height if algorithm != "im2col" and height == width and _core.conv_pool_fits(shape, height) else None

@@ -1,0 +1,158 @@
+"""Winograd's convolution against the oracle: every size of tile, forwards, backwards and in a stage."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from support import every_dtype, every_isa, integers, poisoned_memory, reals, results_on_threads, use_isa
+
+import fastcnn as fc
+from fastcnn import _core, ops
+from fastcnn.backends import reference
+from fastcnn.backends.shapes import conv_shape
+
+# input, number of filters, padding; between them tiles of 2, 3 and 4, all tails, strips of an image, many images a task
+CASES = [
+    ((3, 1, 4, 4), 1, (1, 1)),
+    ((2, 3, 2, 2), 3, (1, 1)),
+    ((2, 17, 3, 3), 33, (1, 1)),
+    ((1, 33, 1, 1), 15, (1, 1)),
+    ((5, 15, 5, 7), 17, (1, 0)),
+    ((2, 16, 6, 8), 64, (0, 0)),
+    ((9, 8, 7, 7), 70, (1, 1)),
+    ((3, 32, 14, 14), 31, (2, 2)),
+    ((2, 5, 13, 31), 7, (0, 2)),
+    ((1, 40, 33, 33), 48, (1, 1)),
+    ((2, 130, 12, 4), 20, (1, 2)),
+]
+every_case = pytest.mark.parametrize(("shape", "filters", "padding"), CASES, ids=str)
+ERROR = {np.float32: 5e-6, np.float64: 1e-14}  # of the largest output, as fastcnn.ops.conv2d promises
+
+
+def arrays(fill, dtype, shape, filters):
+    rng = np.random.default_rng(len(shape) + sum(shape))
+    return [fill(rng, size, dtype) for size in (shape, (filters, shape[1], 3, 3), (filters,))]
+
+
+def tile(shape, filters, padding, dtype=np.float32, direction="forward", algorithm="winograd", pool=0):
+    sizes = conv_shape(shape, (filters, shape[1], 3, 3), 1, padding, 1)
+    numbers = _core.DIRECTIONS[direction], pool, _core.ALGORITHMS[algorithm]
+    return _core.winograd_tile(sizes, dtype is np.float64, *numbers)
+
+
+def assert_close(got, expected):
+    assert np.isfinite(got).all()
+    assert abs(got - expected).max() <= ERROR[got.dtype.type] * abs(expected).max()
+
+
+def test_the_cases_take_tiles_of_every_size():
+    for direction in ("forward", "backward_input"):
+        assert {tile(*case, direction=direction) for case in CASES} == {2, 3, 4}
+    assert {tile(*case, pool=2) for case in CASES if min(case[0][2:]) > 1} == {2, 3, 4}
+
+
+@every_isa
+@every_dtype
+@every_case
+def test_forward_stays_within_the_promised_error(isa, dtype, shape, filters, padding):
+    x, weight, bias = arrays(reals, dtype, shape, filters)
+    with use_isa(isa), poisoned_memory():
+        y = ops.conv2d(x, weight, bias, padding=padding, algorithm="winograd")
+    assert_close(y, reference.conv2d(x, weight, bias, padding=padding))
+
+
+@every_isa
+@every_dtype
+@every_case
+def test_the_input_gradient_stays_within_the_promised_error(isa, dtype, shape, filters, padding):
+    x, weight, _ = arrays(reals, dtype, shape, filters)
+    expected = reference.conv2d(x, weight, padding=padding)
+    dy = reals(np.random.default_rng(1), expected.shape, dtype)
+    with use_isa(isa), poisoned_memory():
+        dx = ops.conv2d_backward_input(dy, weight, shape, padding=padding, algorithm="winograd")
+    assert_close(dx, reference.conv2d_backward_input(dy, weight, shape, padding=padding))
+
+
+@every_isa
+@every_dtype
+@pytest.mark.parametrize("side", (1, 2, 3))
+@every_case
+def test_a_stage_stays_within_the_promised_error(isa, dtype, side, shape, filters, padding):
+    x, weight, bias = arrays(reals, dtype, shape, filters)
+    activated = reference.relu(reference.conv2d(x, weight, bias, padding=padding))
+    if min(activated.shape[2:]) < side:
+        pytest.skip("the window does not fit")
+    with use_isa(isa), poisoned_memory():
+        y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, 1, padding, 1, side, "winograd")
+    expected, _ = reference.max_pool2d(activated, side)
+    assert_close(y, expected)
+    # Rounding may let another pixel win, but only one that is as large.
+    winners = reference.max_pool2d_backward(np.ones_like(expected), argmax, activated.shape, side) * activated
+    assert_close(reference.avg_pool2d(winners, side).astype(dtype) * side**2, expected)
+
+
+@every_isa
+@every_dtype
+def test_tiles_of_two_are_exact_on_integers(isa, dtype):
+    for shape, filters, padding in CASES:
+        if tile(shape, filters, padding) == 2:
+            x, weight, bias = arrays(integers, dtype, shape, filters)
+            with use_isa(isa), poisoned_memory():
+                y = ops.conv2d(x, weight, bias, padding=padding, algorithm="winograd")
+            assert_array_equal(y, reference.conv2d(x, weight, bias, padding=padding))
+
+
+@every_isa
+@every_case
+def test_bits_depend_neither_on_threads_nor_on_the_batch(isa, shape, filters, padding):
+    x, weight, bias = arrays(reals, np.float32, shape, filters)
+    many = np.concatenate([x] * 5)
+    with use_isa(isa):
+        one, two, three = results_on_threads(
+            lambda: ops.conv2d(many, weight, bias, padding=padding, algorithm="winograd")
+        )
+        alone = ops.conv2d(x[-1:], weight, bias, padding=padding, algorithm="winograd")
+    assert one == two == three
+    assert one[0].endswith(alone.tobytes())
+
+
+@every_isa
+def test_auto_gives_the_bits_of_the_algorithm_that_it_names(isa):
+    named = set()
+    for shape, filters, padding in CASES:
+        x, weight, bias = arrays(reals, np.float32, shape, filters)
+        with use_isa(isa):
+            algorithm = ops.conv2d_algorithm(shape, weight.shape, padding=padding)
+            by_name = ops.conv2d(x, weight, bias, padding=padding, algorithm=algorithm)
+            assert_array_equal(ops.conv2d(x, weight, bias, padding=padding), by_name)
+        named.add(algorithm)
+    assert named == {"direct", "winograd"}
+
+
+@pytest.mark.parametrize("bad", (np.nan, np.inf))
+def test_nan_and_infinity_show_in_every_output_they_touch(bad):
+    x, weight = np.ones((1, 4, 12, 12), np.float32), np.ones((2, 4, 3, 3), np.float32)
+    x[0, 1, 5, 5] = bad
+    y = ops.conv2d(x, weight, padding=1, algorithm="winograd")
+    assert not np.isfinite(y[:, :, 4:7, 4:7]).any()
+    assert np.isfinite(y[:, :, 8:]).all()
+
+
+def test_double_precision_takes_it_only_by_name():
+    for case in CASES:
+        assert tile(*case, dtype=np.float64, algorithm="auto") == 0
+    assert ops.conv2d_algorithm((100, 64, 14, 14), (64, 64, 3, 3), padding=1, dtype=np.float64) == "direct"
+
+
+@pytest.mark.parametrize(
+    ("weight", "how"),
+    [
+        ((2, 3, 5, 5), {}),
+        ((2, 3, 3, 3), {"stride": 2}),
+        ((2, 3, 3, 3), {"dilation": 2}),
+        ((2, 3, 3, 3), {"padding": 3}),
+    ],
+    ids=str,
+)
+def test_a_shape_that_it_does_not_take_is_refused(weight, how):
+    with pytest.raises(fc.ConfigError, match="algorithm 'winograd' takes 3x3 filters"):
+        ops.conv2d(np.ones((1, 3, 9, 9)), np.ones(weight), algorithm="winograd", **how)
