@@ -10,9 +10,8 @@ Environment switches (for developers; none is needed for a normal build):
 """
 
 import os
-import platform
+import subprocess
 import sys
-import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -28,12 +27,6 @@ AVX512 = [*AVX2, *(f"-mavx512{part}" for part in ("f", "bw", "cd", "dq", "vl")),
 X86_LEVELS = {"baseline": [], "avx2": AVX2, "avx512": AVX512}
 ELEMENT_TYPES = {"float32": [], "float64": [("FC_DOUBLE", "1")]}
 COMMON_SOURCES = ["csrc/cpu.c", "csrc/parallel.c", "csrc/shape.c"]
-
-
-def is_x86():
-    # macOS can build for another machine, or for two at once: the target is in these flags.
-    targets = os.environ.get("ARCHFLAGS") or sysconfig.get_config_var("CFLAGS") or ""
-    return "arm64" not in targets and platform.machine().lower() in ("x86_64", "amd64")
 
 
 class BuildCore(build_ext):
@@ -62,8 +55,9 @@ class BuildCore(build_ext):
             ext.extra_link_args += [f"-fsanitize={sanitize}"]
         openmp = self.openmp_flags()
         ext.extra_link_args += openmp
-        levels = X86_LEVELS if is_x86() else {"baseline": []}
-        macros = [("FC_WITH_X86_LEVELS", "1")] if is_x86() else []
+        x86 = self.targets_x86()
+        levels = X86_LEVELS if x86 else {"baseline": []}
+        macros = [("FC_WITH_X86_LEVELS", "1")] if x86 else []
         objects = self.compile(COMMON_SOURCES, "common", macros, flags + openmp)
         for level, level_flags in levels.items():
             for element, element_macros in ELEMENT_TYPES.items():
@@ -85,6 +79,16 @@ class BuildCore(build_ext):
             include_dirs=["csrc"],
             extra_postargs=flags,
         )
+
+    def targets_x86(self):
+        """Whether the compiler makes code for x86-64 alone.
+
+        The machine we build on doesn't tell: the compiler may be a cross compiler, or, on macOS, build for another
+        machine by its flags, or for two at once (where it can't list its macros, and says so by failing).
+        """
+        command = [*self.compiler.compiler_so, "-dM", "-E", "-x", "c", os.devnull]
+        macros = subprocess.run(command, capture_output=True, text=True).stdout
+        return "__x86_64__" in macros and "__aarch64__" not in macros
 
     def openmp_flags(self):
         """The flags with which this compiler builds and links OpenMP, or none."""

@@ -38,6 +38,12 @@ typedef real vec_unaligned __attribute__((vector_size(VEC_BYTES), aligned(REAL_B
 
 typedef real_bits vec_bits_unaligned __attribute__((vector_size(VEC_BYTES), aligned(REAL_BYTES), may_alias));
 
+/* Before it hands out registers, gcc moves the loads of a whole loop body to its start on AArch64, and then lacks
+ * registers: sums of the 8x3 multiply tile went through memory. Out-of-order processors don't need it. */
+#if defined(__aarch64__) && !defined(__clang__)
+#pragma GCC optimize("no-schedule-insns")
+#endif
+
 #define INLINE static inline __attribute__((always_inline))
 /* Before a loop over registers: it must be unrolled whole, or the registers become memory. */
 #ifdef __clang__
