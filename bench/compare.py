@@ -18,7 +18,8 @@ How it is kept fair:
                  fastcnn by more than TOLERANCE is not timed.
   Same moment    In each round every library has a turn, a part of a second, in changing order; a ratio is formed of
                  two turns of one round. Given are medians over the rounds, and the smallest and largest ratio.
-  Same machine   A process each, pinned to as many CPUs as there are threads, told to use as many threads.
+  Same machine   A process each, pinned to as many CPUs as there are threads, told to use as many threads. A line tells
+                 if anything else kept the machine busy.
 
 A ratio above 1 means that fastcnn is faster.
 """
@@ -56,10 +57,15 @@ UNHELD = {"onnxruntime"}  # has no switch that holds it to an instruction set
 NOT_BY_DEFAULT = {"torch-compile"}  # half a minute of compiling for each row
 TOLERANCE = {"torch-bf16": 5e-2}  # relative to the largest entry; bfloat16 has 8 bits
 USUAL_TOLERANCE = 1e-4
+MOST_BUSY = 0.2  # CPUs that others may keep busy before a line is said about it
 
 
 class Failed(Exception):
     """A contestant cannot do what it was asked; the message is one line."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(why)
+        self.name = name
 
 
 class Worker:
@@ -67,6 +73,7 @@ class Worker:
 
     def __init__(self, name: str, python: str, threads: int, environment: dict[str, str]) -> None:
         self.name = name
+        self.version = ""
         arguments = [python, str(WORKER), MODULES[name], name, str(threads)]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
@@ -79,9 +86,9 @@ class Worker:
             self._process.stdin.flush()
             reply = json.loads(self._process.stdout.readline())
         except (OSError, ValueError):
-            raise Failed(f"its process ended with {self._process.wait()}") from None
+            raise Failed(self.name, f"its process ended with {self._process.wait()}") from None
         if "error" in reply:
-            raise Failed(reply["error"])
+            raise Failed(self.name, reply["error"])
         return reply
 
     def close(self) -> None:
@@ -138,26 +145,30 @@ def agreeing(workers: list[Worker], folder: str, training: bool, place: str) -> 
         try:
             first[worker] = worker.ask(job=folder)["first"]
         except Failed as error:
-            print(f"  {worker.name:<20} left out: {error}")
+            print(f"  {worker.name:<20} left out: {error}", flush=True)
     ours = next((answer for worker, answer in first.items() if worker.name == OURS), None)
     if ours is None:
         raise SystemExit(f"{place}: fastcnn gave no answer: nothing to compare")
-    errors = {worker: difference(ours, answer, training) for worker, answer in first.items()}
-    for worker, error in errors.items():
-        limit = TOLERANCE.get(worker.name, USUAL_TOLERANCE)
-        if not error <= limit:
+    agreed = {}
+    for worker, answer in first.items():
+        error, limit = difference(ours, answer, training), TOLERANCE.get(worker.name, USUAL_TOLERANCE)
+        if error <= limit:
+            agreed[worker] = error
+        else:
             print(f"  {worker.name:<20} left out: its first answers differ by {error:.1e}, more than {limit:.0e}")
-    return {w: error for w, error in errors.items() if error <= TOLERANCE.get(w.name, USUAL_TOLERANCE)}
+    return agreed
 
 
-def timed(workers: list[Worker], rounds: int, turn: float) -> dict[Worker, list[float]]:
-    """Seconds of a call for each contestant and round."""
+def timed(workers: list[Worker], rounds: int, turn: float) -> tuple[dict[Worker, list[float]], float]:
+    """Seconds of a call for each contestant and round; and how many CPUs others kept busy between the rounds."""
     seconds: dict[Worker, list[float]] = {worker: [] for worker in workers}
+    busy = []
     for number in range(rounds):
         start = number % len(workers)
         for worker in workers[start:] + workers[:start]:
             seconds[worker].append(worker.ask(turn=turn)["seconds"])
-    return seconds
+        busy.append(machine.busy())
+    return seconds, statistics.mean(busy)
 
 
 def compare(workers: list[Worker], case: dict, options: argparse.Namespace) -> list[dict]:
@@ -168,7 +179,9 @@ def compare(workers: list[Worker], case: dict, options: argparse.Namespace) -> l
     with tempfile.TemporaryDirectory() as folder:
         make_job(case["network"], training, case["batch"]).save(Path(folder))
         errors = agreeing(workers, folder, training, place)
-    seconds = timed(list(errors), options.rounds, options.turn)
+    seconds, busy = timed(list(errors), options.rounds, options.turn)
+    if busy > MOST_BUSY:
+        print(f"  Beware: others kept {busy:.1f} CPUs busy meanwhile.")
     ours = next(times for worker, times in seconds.items() if worker.name == OURS)
     rows = []
     for worker, times in seconds.items():
@@ -182,6 +195,7 @@ def compare(workers: list[Worker], case: dict, options: argparse.Namespace) -> l
             "ratio_high": max(ratios),
             "rounds": len(ratios),
             "difference": errors[worker],
+            "busy": busy,
         }
         rows.append(row)
         print(row_line(row), flush=True)
@@ -235,7 +249,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--threads", nargs="+", type=positive_or_all, default=["all", 1], help="numbers, or 'all'")
     parser.add_argument("--peers", nargs="*", choices=list(MODULES), default=usual, help=f"default: {' '.join(usual)}")
     parser.add_argument("--rounds", type=positive, default=9)
-    parser.add_argument("--turn", type=float, default=0.25, help="seconds that a library has in a round")
+    parser.add_argument("--turn", type=float, default=0.2, help="seconds that a library has in a round")
     parser.add_argument("--isa", choices=("avx2",), help="hold every library to this instruction set")
     parser.add_argument("--mxnet-python", metavar="PATH", help="a Python that has MXNet 1.9.1")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
@@ -251,7 +265,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
-    report = joined([json.loads(file.read_text()) for file in options.files]) if options.files else measure(options)
+    try:
+        report = joined([json.loads(file.read_text()) for file in options.files]) if options.files else measure(options)
+    except Failed as error:
+        raise SystemExit(f"error: {error.name}: {error}") from None
     print(f"\n{table(report, options.markdown)}")
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n")

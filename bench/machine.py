@@ -2,6 +2,7 @@
 
 import os
 import platform
+import time
 from pathlib import Path
 
 import fastcnn as fc
@@ -16,6 +17,25 @@ def describe() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "compiler of fastcnn": build["compiler"],
     }
+
+
+def busy(seconds: float = 0.05) -> float:
+    """How many CPUs are at work while this process sleeps, other virtual machines' included; 0 if it can't be told."""
+    before = _ticks()
+    time.sleep(seconds)
+    after = _ticks()
+    idle, everything = (after[index] - before[index] for index in (0, 1))
+    return (1 - idle / everything) * (os.cpu_count() or 1) if everything else 0.0
+
+
+def _ticks() -> tuple[int, int]:
+    """Idle ones and all of them, of all CPUs together."""
+    try:
+        first = Path("/proc/stat").read_text().splitlines()[0]
+    except OSError:
+        return 0, 0
+    counts = [int(count) for count in first.split()[1:9]]  # user, nice, system, idle, iowait, irq, softirq, steal
+    return counts[3] + counts[4], sum(counts)
 
 
 def _cpu() -> str:

@@ -159,6 +159,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
+    if sys.platform != "linux":
+        raise SystemExit("error: peak memory is read from /proc, which only Linux has")
     options = parse(arguments)
     if options.measure:
         name, folder = options.measure

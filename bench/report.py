@@ -18,13 +18,20 @@ def row_line(row: dict) -> str:
 
 
 def joined(reports: list[dict]) -> dict:
-    """Several runs on one machine as one; of a row that is in two, the last counts."""
+    """Several runs on one machine as one, in order; of a row that is in two, the last counts."""
     if any(report["machine"]["CPU"] != reports[0]["machine"]["CPU"] for report in reports):
         raise SystemExit("these runs are of different machines: a table of both would compare nothing")
     rows = {(*case(row), row["peer"]): row for report in reports for row in report["rows"]}
     versions = {name: version for report in reports for name, version in report["versions"].items()}
     missing = {name: why for report in reports for name, why in report["missing"].items() if name not in versions}
-    return reports[-1] | {"rows": list(rows.values()), "versions": versions, "missing": missing}
+    networks, peers = (list(dict.fromkeys(row[key] for row in rows.values())) for key in ("network", "peer"))
+
+    def place(row: dict) -> tuple:
+        held, mode = row["isa"] != "best", ("train", "infer").index(row["mode"])
+        who = (networks.index(row["network"]), mode, peers.index(row["peer"]))
+        return (*who[:2], held, row["batch"], -row["threads"], who[2])
+
+    return reports[-1] | {"rows": sorted(rows.values(), key=place), "versions": versions, "missing": missing}
 
 
 def case(row: dict) -> tuple:
@@ -74,6 +81,9 @@ COLOURS = {
 }
 
 
+WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 0.3}
+
+
 def draw(report: dict, path: Path) -> None:
     """How much longer each peer takes, a panel for each network and mode, a group of bars for each case."""
     try:
@@ -109,6 +119,7 @@ def _height(rows: list[dict]) -> int:
 
 def _panel(axes, name: str, rows: list[dict]) -> None:
     ticks, labels, place, before = [], [], 0, None
+    end = 1.5 * max((row["ratio"] for row in rows), default=1)  # a round gone wrong may reach beyond
     axes.set_title(name, loc="left", fontsize=10)
     for row in rows:
         if case(row) != before:
@@ -119,10 +130,10 @@ def _panel(axes, name: str, rows: list[dict]) -> None:
         low, high = row["ratio"] - row["ratio_low"], row["ratio_high"] - row["ratio"]
         axes.barh(place, row["ratio"], 0.85, xerr=[[low], [high]], color=COLOURS[row["peer"]], ecolor="#555555")
         text = f" {row['ratio']:.1f}x  {row['peer']}"
-        axes.text(row["ratio_high"], place, text, va="center", fontsize=7, color="#333333")
+        axes.text(min(row["ratio_high"], 0.75 * end), place, text, va="center", fontsize=7, color="#333333", bbox=WHITE)
         place += 1
     axes.axvline(1, color="#222222", linewidth=0.8)
-    axes.set_xlim(0, max((row["ratio_high"] for row in rows), default=1) * 1.35)
+    axes.set_xlim(0, end)
     axes.set_yticks(ticks, labels, fontsize=7, va="top")
     axes.tick_params(axis="x", labelsize=7)
     axes.invert_yaxis()
