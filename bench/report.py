@@ -118,8 +118,11 @@ def _height(rows: list[dict]) -> int:
 
 
 def _panel(axes, name: str, rows: list[dict]) -> None:
+    if not rows:
+        axes.set_axis_off()
+        return
     ticks, labels, place, before = [], [], 0, None
-    end = 1.5 * max((row["ratio"] for row in rows), default=1)  # a round gone wrong may reach beyond
+    end = 1.5 * max(row["ratio"] for row in rows)  # a round gone wrong may reach beyond
     axes.set_title(name, loc="left", fontsize=10)
     for row in rows:
         if case(row) != before:
@@ -140,5 +143,3 @@ def _panel(axes, name: str, rows: list[dict]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="x", color="#e6e6e6")
     axes.set_axisbelow(True)
-    if not rows:
-        axes.set_axis_off()
