@@ -14,6 +14,7 @@ cdef extern from "<stdlib.h>" nogil:
 cdef dict _free_blocks = {}
 cdef size_t _cached_bytes = 0
 cdef size_t _cache_limit = <size_t>1 << 30
+cdef int64_t _blocks_allocated = 0
 cdef bint _poison = False
 
 
@@ -30,7 +31,7 @@ cdef class Block:
     cdef size_t size
 
     def __cinit__(self, size_t size):
-        global _cached_bytes
+        global _cached_bytes, _blocks_allocated
         if size > <size_t>1 << 62:
             raise MemoryError("a result or its scratch memory would be larger than the address space")
         self.size = _size_class(size if size else 1)
@@ -41,6 +42,8 @@ cdef class Block:
         elif posix_memalign(&self.memory, 64, self.size):
             self.memory = NULL
             raise MemoryError(f"cannot allocate {self.size} bytes")
+        else:
+            _blocks_allocated += 1
         if _poison:
             memset(self.memory, 0xff, self.size)
 
@@ -64,6 +67,11 @@ def release_memory():
     for blocks in lists.values():
         for address in blocks:
             free(<void *><uintptr_t>address)
+
+
+def blocks_allocated():
+    """How many blocks were asked of the operating system so far, because the cache had none of their size."""
+    return _blocks_allocated
 
 
 def set_poison(bint on):

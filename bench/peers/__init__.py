@@ -1,16 +1,19 @@
-"""What the benchmarks share: interleaved timing, ratios with their spread, and the machine's own FMA peak."""
+"""What the benchmarks share: interleaved timing and ratios with their spread; and a module for each library compared.
+
+Imports nothing but the standard library: MXNet's Python, where fastcnn isn't installed, comes through here, too.
+"""
 
 import statistics
 import time
 from collections.abc import Callable
 
-import torch
-
-import fastcnn as fc
-
 
 def use_threads(count: int, batch: int) -> None:
     """Give both sides `count` threads, and print what is compared."""
+    import torch
+
+    import fastcnn as fc
+
     torch.set_num_threads(count)
     fc.set_num_threads(count)
     fc.show_config()
