@@ -43,6 +43,7 @@
 
 #include "conv_pool.inc"
 #include "active.inc"
+#include "conv_pool_one.inc"
 #include "conv_pool_weight.inc"
 #include "conv_pool_input.inc"
 

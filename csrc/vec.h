@@ -57,7 +57,16 @@ INLINE void store(real *to, vec value) { *(vec_unaligned *)to = value; }
 INLINE vec splat(real value) { return value - (vec){0}; }
 
 /* where mask (all ones or all zeros a lane): a, else b */
-INLINE vec blend(vec_bits mask, vec a, vec b) { return (vec)((mask & (vec_bits)a) | (~mask & (vec_bits)b)); }
+INLINE vec blend(vec_bits mask, vec a, vec b)
+{
+#if defined(__AVX512F__) && defined(FC_DOUBLE)
+    return (vec)_mm512_mask_blend_pd(_mm512_movepi64_mask((__m512i)mask), (__m512d)b, (__m512d)a);
+#elif defined(__AVX512F__)
+    return (vec)_mm512_mask_blend_ps(_mm512_movepi32_mask((__m512i)mask), (__m512)b, (__m512)a);
+#else
+    return (vec)((mask & (vec_bits)a) | (~mask & (vec_bits)b));
+#endif
+}
 INLINE vec_bits blend_bits(vec_bits mask, vec_bits a, vec_bits b) { return (mask & a) | (~mask & b); }
 
 /* The first `count` (0 .. VL) lanes from memory, zeros behind them; nothing past them is touched. */
@@ -68,9 +77,28 @@ INLINE vec load_first(const real *from, int64_t count)
 #elif defined(__AVX512F__)
     return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), from);
 #else
+    if (count == VL)
+        return load(from);
     real lanes[VL] = {0};
     memcpy(lanes, from, (size_t)count * sizeof(real));
     return load(lanes);
+#endif
+}
+
+/* The same of bytes, each widened to a lane. */
+INLINE vec_bits load_first_bytes(const uint8_t *from, int64_t count)
+{
+#if defined(__AVX512F__) && defined(FC_DOUBLE)
+    return (vec_bits)_mm512_cvtepu8_epi64(_mm_maskz_loadu_epi8((__mmask16)((1u << count) - 1), from));
+#elif defined(__AVX512F__)
+    return (vec_bits)_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8((__mmask16)((1u << count) - 1), from));
+#else
+    vec_bytes bytes = {0};
+    if (count == VL)
+        memcpy(&bytes, from, VL);
+    else
+        memcpy(&bytes, from, (size_t)count);
+    return __builtin_convertvector(bytes, vec_bits);
 #endif
 }
 

@@ -1,8 +1,9 @@
 """Convolution, ReLU and max-pooling in one call, forwards and backwards: by one kernel, and by the three."""
 
 import numpy as np
+import pytest
 from cases import ConvCase, conv_cases
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from support import (
@@ -21,6 +22,8 @@ from fastcnn import ops
 from fastcnn.backends import reference
 
 LARGE = ConvCase((5, 3, 30, 31), (17, 3, 3, 3), (1, 1), (1, 1), (1, 1), seed=0)
+SMALL_IMAGES = ConvCase((83, 17, 7, 6), (35, 17, 3, 3), (1, 1), (1, 1), (1, 1), seed=0)  # several share a task
+ONE_CHANNEL = ConvCase((9, 1, 15, 14), (33, 1, 3, 3), (1, 1), (1, 1), (1, 1), seed=0)
 windows = st.sampled_from(((2, 2), (1, 1), (3, 3), (3, 2)))
 
 
@@ -52,6 +55,8 @@ def test_forward_is_exact_on_integers(isa, dtype, case, window):
 @every_isa
 @every_dtype
 @given(case=conv_cases(), window=windows)
+@example(case=SMALL_IMAGES, window=(2, 2))
+@example(case=ONE_CHANNEL, window=(2, 2))
 def test_backward_is_exact_on_integers(isa, dtype, case, window):
     x, weight, bias, dy = pooled_case(case, window, small_integers, dtype)
     y, argmax = reference.conv2d_relu_max_pool2d(x, weight, bias, *case.geometry, window)
@@ -126,12 +131,13 @@ def test_a_nan_reaches_the_output_and_all_gradients(isa):
 
 
 @every_isa
-def test_same_bits_on_any_number_of_threads(isa):
-    x, weight, bias, _ = LARGE.arrays(reals, np.float32)
+@pytest.mark.parametrize("case", [LARGE, SMALL_IMAGES, ONE_CHANNEL])
+def test_same_bits_on_any_number_of_threads(isa, case):
+    x, weight, bias, _ = case.arrays(reals, np.float32)
 
     def operations():
-        y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *LARGE.geometry)
-        return y, argmax, *ops.conv2d_relu_max_pool2d_backward(y, y, argmax, x, weight, *LARGE.geometry)
+        y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *case.geometry)
+        return y, argmax, *ops.conv2d_relu_max_pool2d_backward(y, y, argmax, x, weight, *case.geometry)
 
     with use_isa(isa):
         one, two, three = results_on_threads(operations)

@@ -276,8 +276,8 @@ MUTATIONS = [
     Mutation(
         "active windows: those that ReLU closed count",
         "active.inc",
-        "blend(maximum <= 0, (vec){0}, load_first(dy + w, count))",
-        "load_first(dy + w, count)",
+        "blend(maximum <= 0, (vec){0}, load_first(dy, count))",
+        "load_first(dy, count)",
     ),
     Mutation(
         "active windows: the winner taken for the first",
@@ -322,14 +322,32 @@ MUTATIONS = [
     Mutation(
         "conv_pool weight gradient: a group of images forgotten",
         "conv_pool_weight.inc",
-        "for (int64_t group = 1; group < plan->groups",
-        "for (int64_t group = 2; group < plan->groups",
+        "for (int64_t group = 1; group < plan->groups; group++)\n            add_vectors(sum",
+        "for (int64_t group = 2; group < plan->groups; group++)\n            add_vectors(sum",
+    ),
+    Mutation(
+        "conv_pool weight gradient of one channel: the winner's row left out",
+        "conv_pool_one.inc",
+        "blend(row == a,",
+        "blend(row != row,",
+    ),
+    Mutation(
+        "conv_pool input gradient: only the last output channel of a window counts",
+        "conv_pool_input.inc",
+        "mark[p] |=",
+        "mark[p] =",
+    ),
+    Mutation(
+        "conv_pool input gradient: columns shared with the next window dropped",
+        "conv_pool_input.inc",
+        "column < S - 1 ? sum[row][column + P][v] : (vec){0}",
+        "(vec){0}",
     ),
     Mutation(
         "conv_pool input gradient: patches overwrite each other",
-        "conv_pool_input.inc",
-        "store(to, load(to) + sum[",
-        "store(to, sum[",
+        "active.inc",
+        "store(to, load(to) + value);",
+        "store(to, value);",
     ),
     Mutation(
         "conv_pool input gradient: filter row one off",
@@ -345,6 +363,7 @@ LIKELIEST = {
     "active.inc": "test_ops_fused.py",
     "conv_pool.inc": "test_ops_fused.py",
     "conv_pool_input.inc": "test_ops_fused.py",
+    "conv_pool_one.inc": "test_ops_fused.py",
     "conv_pool_weight.inc": "test_ops_fused.py",
     "../fastcnn/backends/cpu/fused.py": "test_ops_fused.py",
     "avg_pool.inc": "test_ops_avg_pool.py",
