@@ -275,9 +275,7 @@ MUTATIONS = [
     ),
     Mutation("linear: bias left out", "linear.inc", "y[j] += c->bias[column + j];", "y[j] += 0;"),
     Mutation("linear: ReLU left out", "linear.inc", "y[j] = y[j] <= 0 ? 0 : y[j];", "y[j] += 0;"),
-    Mutation(
-        "linear: dropout draws by the column", "linear.inc", "(uint32_t)(i + j), k0", "(uint32_t)(column + j), k0"
-    ),
+    Mutation("linear: dropout by the column", "linear.inc", "(uint32_t)(i + j), k0", "(uint32_t)(column + j), k0"),
     Mutation(
         "linear backward: gradients that ReLU cut count", "linear.inc", "y[o] <= 0 ? 0 : dy[o] * plan", "dy[o] * plan"
     ),
@@ -294,7 +292,7 @@ MUTATIONS = [
         "lanes + (real_bits)j",
     ),
     Mutation(
-        "sparse product: last entry of a list left out",
+        "sparse product: last entry left out",
         "sparse.inc",
         "e = first; e < last;",
         "e = first; e < last - 1;",
