@@ -106,6 +106,24 @@ static inline void fc_matmul(fc_target on, const fc_matmul_shape *s, const void 
     FC_CALL(on, matmul, s, a, b, c, workspace, on.workers);
 }
 
+static inline void fc_end_linear(fc_target on, const fc_linear_shape *s, const fc_linear_end *how, const void *bias,
+                                 void *y)
+{
+    FC_CALL(on, end_linear, s, how, bias, y, on.workers);
+}
+
+static inline size_t fc_linear_backward_workspace(fc_target on, const fc_linear_shape *s)
+{
+    return FC_CALL(on, linear_backward_workspace, s, on.workers);
+}
+
+static inline void fc_linear_backward(fc_target on, const fc_linear_shape *s, double p, const void *dy, const void *y,
+                                      const void *x, const void *weight, void *dx, void *dweight, void *dbias,
+                                      void *workspace)
+{
+    FC_CALL(on, linear_backward, s, p, dy, y, x, weight, dx, dweight, dbias, workspace, on.workers);
+}
+
 static inline void fc_max_pool2d(fc_target on, const fc_pool_shape *s, const void *x, void *y, uint8_t *argmax)
 {
     FC_CALL(on, max_pool2d, s, x, y, argmax, on.workers);

@@ -57,6 +57,18 @@ typedef struct fc_matmul_shape {
     bool transpose_a, transpose_b;
 } fc_matmul_shape;
 
+/* x (batch, inputs) @ weight (outputs, inputs)^T -> y (batch, outputs) */
+typedef struct fc_linear_shape {
+    int64_t batch, inputs, outputs;
+} fc_linear_shape;
+
+/* What follows a fully connected product: ReLU, and dropout where p > 0, which draws by (seed, offset). */
+typedef struct fc_linear_end {
+    bool relu;
+    double p;
+    uint64_t seed, offset;
+} fc_linear_end;
+
 fc_status fc_conv_shape_check(fc_conv_shape *shape);
 /* Whether conv_pool, which is convolution, ReLU and max-pooling in one, takes this shape with pool x pool windows. */
 bool fc_conv_pool_fits(const fc_conv_shape *shape, int64_t pool);
@@ -90,6 +102,11 @@ fc_status fc_pool_shape_check(fc_pool_shape *shape, bool argmax); /* argmax: a b
         size_t (*matmul_workspace)(const fc_matmul_shape *, int workers);                                            \
         void (*matmul)(const fc_matmul_shape *, const real *a, const real *b, real *c, void *workspace,              \
                        int workers);                                                                                 \
+        void (*end_linear)(const fc_linear_shape *, const fc_linear_end *, const real *bias, real *y, int workers);  \
+        size_t (*linear_backward_workspace)(const fc_linear_shape *, int workers);                                   \
+        void (*linear_backward)(const fc_linear_shape *, double p, const real *dy, const real *y, const real *x,     \
+                                const real *weight, real *dx, real *dweight, real *dbias, void *workspace,           \
+                                int workers);                                                                        \
         void (*max_pool2d)(const fc_pool_shape *, const real *x, real *y, uint8_t *argmax, int workers);             \
         fc_status (*max_pool2d_backward)(const fc_pool_shape *, const real *dy, const uint8_t *argmax, real *dx,     \
                                          int workers);                                                               \

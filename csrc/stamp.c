@@ -35,6 +35,10 @@
 
 #include "winograd_output.inc"
 
+#include "sparse.inc"
+
+#include "linear.inc"
+
 #include "conv_direct.inc"
 #include "conv_im2col.inc"
 #include "conv_weight.inc"
@@ -70,6 +74,9 @@ const kernel_table FC_TABLE = {
     .col2im = col2im,
     .matmul_workspace = matmul_workspace,
     .matmul = matmul,
+    .end_linear = end_linear,
+    .linear_backward_workspace = linear_backward_workspace,
+    .linear_backward = linear_backward,
     .max_pool2d = max_pool2d,
     .max_pool2d_backward = max_pool2d_backward,
     .avg_pool2d_workspace = avg_pool2d_workspace,

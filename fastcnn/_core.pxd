@@ -23,6 +23,12 @@ cdef extern from "dispatch.h" nogil:
     ctypedef struct fc_matmul_shape:
         int64_t m, n, k
         bool_t transpose_a, transpose_b
+    ctypedef struct fc_linear_shape:
+        int64_t batch, inputs, outputs
+    ctypedef struct fc_linear_end:
+        bool_t relu
+        double p
+        uint64_t seed, offset
     ctypedef enum fc_isa:
         FC_BASELINE, FC_ISA_COUNT
 
@@ -64,6 +70,10 @@ cdef extern from "dispatch.h" nogil:
     void fc_col2im(fc_target, const fc_conv_shape *, const void *, void *)
     size_t fc_matmul_workspace(fc_target, const fc_matmul_shape *)
     void fc_matmul(fc_target, const fc_matmul_shape *, const void *, const void *, void *, void *)
+    void fc_end_linear(fc_target, const fc_linear_shape *, const fc_linear_end *, const void *, void *)
+    size_t fc_linear_backward_workspace(fc_target, const fc_linear_shape *)
+    void fc_linear_backward(fc_target, const fc_linear_shape *, double, const void *, const void *, const void *,
+                            const void *, void *, void *, void *, void *)
     void fc_max_pool2d(fc_target, const fc_pool_shape *, const void *, void *, uint8_t *)
     fc_status fc_max_pool2d_backward(fc_target, const fc_pool_shape *, const void *, const uint8_t *, void *)
     size_t fc_avg_pool2d_workspace(fc_target, const fc_pool_shape *)

@@ -154,6 +154,7 @@ def matmul(cnp.ndarray a, cnp.ndarray b, int64_t m, int64_t n, int64_t k, bint t
 
 
 include "_core_conv_pool.pxi"
+include "_core_linear.pxi"
 
 
 def max_pool2d(PoolShape shape, cnp.ndarray x):

@@ -46,9 +46,9 @@ class Execution:
             layer = step.layer
             if not wanted[step.target]:  # nobody asks this layer for a gradient: no need to remember how
                 backwards.append(None)
-                return _one_forward(layer, taken, training and training.for_layer(step.covers[0], False))[0]
+                return _one_forward(layer, taken, training and training.for_layer(step.covers[-1], False))[0]
             skip = layer.skips_input_gradient and not any(wanted[source] for source in step.sources)
-            y, backward = _one_forward(layer, taken, training and training.for_layer(step.covers[0], not skip))
+            y, backward = _one_forward(layer, taken, training and training.for_layer(step.covers[-1], not skip))
             backwards.append(backward)
             return y
 

@@ -1,4 +1,4 @@
-"""Chains of layers that run as one stage: convolution, ReLU, max-pooling.
+"""Chains of layers that run as one stage: convolution, ReLU, max-pooling; or a fully connected layer, ReLU, dropout.
 
 A stage has the layers' own parameters and gives what they would give, to rounding: its sums go in another order. The
 convolution's output is never stored, and the way back visits active windows only (csrc/conv_pool.inc). Models run their
@@ -7,12 +7,13 @@ layers in steps; without stages a step is a layer.
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastcnn import ops
-from fastcnn.layers import Conv2d, Layer, MaxPool2d, ReLU
+from fastcnn.layers import Conv2d, Dropout, Layer, Linear, MaxPool2d, ReLU
 from fastcnn.layers.layer import Backward, Shape, Training
 from fastcnn.layers.parameter import Array
+from fastcnn.linear_stage import LinearStage
 
 
 class Step(NamedTuple):
@@ -20,7 +21,7 @@ class Step(NamedTuple):
 
     Attributes:
         layer: What runs.
-        covers: Indices of the layer, or of those of a stage; random layers draw by the first.
+        covers: Indices of the layer, or of those of a stage; random layers draw by the last.
         sources: Numbers of the arrays that it takes.
         target: Number of the array that it makes.
     """
@@ -93,17 +94,28 @@ def in_stages(layers: Sequence[Layer], sources: Sequence[tuple[int, ...]], outpu
     users = Counter([*outputs, *(source for taken in sources for source in taken)])
     user_of = {source: index for index, taken in enumerate(sources) for source in taken}
     inside: set[int] = set()
-    for index, layer in enumerate(layers):
+    for index in range(len(layers)):
         chain = [index]
         while len(chain) < 3 and users[chain[-1] + 1] == 1 and (chain[-1] + 1) in user_of:
             chain.append(user_of[chain[-1] + 1])
-        if len(chain) < 3:
-            continue
-        _, relu, pool = (layers[i] for i in chain)
-        if type(layer) is Conv2d and type(relu) is ReLU and type(pool) is MaxPool2d and _fit(layer, pool):
-            steps[chain[2]] = Step(ConvStage(layer, relu, pool), tuple(chain), sources[index], chain[2] + 1)
-            inside.update(chain[:2])
+        stage, length = _stage([layers[i] for i in chain])
+        if stage is not None:
+            *rest, last = chain[:length]
+            steps[last] = Step(stage, (*rest, last), sources[index], last + 1)
+            inside.update(rest)
     return [step for index, step in enumerate(steps) if index not in inside]
+
+
+def _stage(chain: Sequence[Any]) -> tuple[Layer | None, int]:
+    """The stage that a chain begins with, if any, and how many layers it takes."""
+    kinds = [type(layer) for layer in chain]
+    if kinds == [Conv2d, ReLU, MaxPool2d] and _fit(*chain[::2]):
+        return ConvStage(*chain), 3
+    if kinds == [Linear, ReLU, Dropout]:
+        return LinearStage(*chain), 3
+    if kinds[:2] == [Linear, ReLU]:
+        return LinearStage(*chain[:2]), 2
+    return None, 0
 
 
 def _fit(convolution: Conv2d, pool: MaxPool2d) -> bool:

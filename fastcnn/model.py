@@ -23,6 +23,7 @@ from fastcnn.layers.arguments import float_dtype, whole
 from fastcnn.layers.layer import Backward, Layer, Shape, Training
 from fastcnn.layers.node import Node
 from fastcnn.layers.parameter import Arena, Array, Parameter
+from fastcnn.linear_stage import LinearStage
 from fastcnn.summary import Place
 
 
@@ -173,7 +174,8 @@ class Model(Layer):
         """The places, and the name of what makes the last of them."""
         places: list[Place] = []
         names, shapes = [input_name], [input_shape]
-        stages = {step.covers: step.layer for step in self._in_stages.steps if isinstance(step.layer, ConvStage)}
+        steps = ((step.covers, step.layer) for step in self._in_stages.steps)
+        stages = {covers: layer for covers, layer in steps if isinstance(layer, ConvStage | LinearStage)}
         kernels: dict[int, str] = {}  # by index of the layer, where a stage decides
         for index, (layer, sources) in enumerate(zip(self.layers, self.sources, strict=True)):
             taken = tuple(shapes[source] for source in sources)

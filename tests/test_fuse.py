@@ -9,6 +9,7 @@ from support import use_threads
 
 import fastcnn as fc
 from fastcnn.fuse import ConvStage
+from fastcnn.linear_stage import LinearStage
 
 
 def chain(bias=True, size=3, pool=2, dtype="float64", **options):
@@ -21,7 +22,7 @@ def chain(bias=True, size=3, pool=2, dtype="float64", **options):
 
 
 def stages_of(model):
-    return [step.layer.name for step in model._in_stages.steps if isinstance(step.layer, ConvStage)]
+    return [step.layer.name for step in model._in_stages.steps if isinstance(step.layer, ConvStage | LinearStage)]
 
 
 def unfused(model):
@@ -43,6 +44,22 @@ def test_a_stage_gives_what_its_layers_give(bias, size, pool):
         results.append([y, dx, *(parameter.grad for parameter in one.parameters())])
     for fused, apart in zip(*results, strict=True):
         np.testing.assert_allclose(fused, apart, rtol=0, atol=1e-11 * max(1, np.abs(apart).max()))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("dropout", [None, 0.0, 0.55, 1.0])
+def test_a_fully_connected_stage_gives_the_bits_of_its_layers(bias, dropout):
+    dropouts = [] if dropout is None else [fc.Dropout(dropout)]
+    model = fc.Sequential(fc.Linear(40, 33, bias=bias), fc.ReLU(), *dropouts, fc.Linear(33, 10), seed=4)
+    assert stages_of(model) == ["+".join(["linear1", "relu1", *(layer.name for layer in dropouts)])]
+    x = np.random.default_rng(0).standard_normal((70, 40)).astype(np.float32)
+    results = []
+    for one in (model, unfused(model)):
+        y, backward = one.forward(x, fc.Training(seed=3, step=2))
+        dx = backward(np.random.default_rng(1).standard_normal(y.shape).astype(np.float32))
+        results.append([y, one(x), dx, *(parameter.grad for parameter in one.parameters())])
+    for fused, apart in zip(*results, strict=True):
+        np.testing.assert_array_equal(fused, apart)
 
 
 def test_training_in_stages_gives_the_same_bits_on_any_number_of_threads():

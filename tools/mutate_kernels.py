@@ -273,6 +273,36 @@ MUTATIONS = [
         "* pitch + s->padding_width * channels;",
         "* pitch + s->padding_height * channels;",
     ),
+    Mutation("linear: bias left out", "linear.inc", "y[j] += c->bias[column + j];", "y[j] += 0;"),
+    Mutation("linear: ReLU left out", "linear.inc", "y[j] = y[j] <= 0 ? 0 : y[j];", "y[j] += 0;"),
+    Mutation("linear: dropout by the column", "linear.inc", "(uint32_t)(i + j), k0", "(uint32_t)(column + j), k0"),
+    Mutation(
+        "linear backward: gradients that ReLU cut count", "linear.inc", "y[o] <= 0 ? 0 : dy[o] * plan", "dy[o] * plan"
+    ),
+    Mutation(
+        "linear backward: bias gradient without the first sample",
+        "linear.inc",
+        "for (int64_t n = 0; n < s->batch; n++)\n        sum +=",
+        "for (int64_t n = 1; n < s->batch; n++)\n        sum +=",
+    ),
+    Mutation(
+        "sparse lists: columns of every block counted from the first",
+        "sparse.inc",
+        "lanes + (real_bits)in_block",
+        "lanes + (real_bits)j",
+    ),
+    Mutation(
+        "sparse product: last entry left out",
+        "sparse.inc",
+        "e = first; e < last;",
+        "e = first; e < last - 1;",
+    ),
+    Mutation(
+        "sparse product: blocks overwrite each other",
+        "sparse.inc",
+        "start[1], columns, c, width, block > 0, true)",
+        "start[1], columns, c, width, false, true)",
+    ),
     Mutation(
         "active windows: those that ReLU closed count",
         "active.inc",
@@ -368,6 +398,7 @@ LIKELIEST = {
     "../fastcnn/backends/cpu/fused.py": "test_ops_fused.py",
     "avg_pool.inc": "test_ops_avg_pool.py",
     "copy.inc": "test_ops_joining.py",
+    "linear.inc": "test_ops_linear.py",
     "matmul.inc": "test_ops_matmul.py",
     "max_pool.inc": "test_ops_pool.py",
     "optimizer.inc": "test_ops_optimizer.py",
@@ -376,6 +407,7 @@ LIKELIEST = {
     "random.h": "test_ops_pointwise.py",
     "shape.c": "test_ops_avg_pool.py",
     "softmax.inc": "test_ops_softmax.py",
+    "sparse.inc": "test_ops_linear.py",
     "sums.inc": "test_ops_optimizer.py",
     "winograd.inc": "test_ops_winograd.py",
     "winograd_output.inc": "test_ops_winograd.py",

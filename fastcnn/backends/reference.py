@@ -249,6 +249,35 @@ def concat_backward(dy: ArrayLike, sizes: Sequence[int], axis: int = 1) -> tuple
     return tuple(np.split(_float64(dy), np.cumsum(sizes)[:-1], axis))
 
 
+def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Array:
+    """y[n,o] = bias[o] + sum over i of x[n,i] * weight[o,i]."""
+    y = matmul(x, weight, transpose_b=True)
+    return y if bias is None else y + _float64(bias)
+
+
+def linear_backward(
+    dy: ArrayLike, x: ArrayLike, weight: ArrayLike, input_gradient: bool = True
+) -> tuple[Array | None, Array, Array]:
+    """dx, dweight, dbias."""
+    dx = matmul(dy, weight) if input_gradient else None
+    return dx, matmul(dy, x, transpose_a=True), conv2d_backward_bias(dy)
+
+
+def linear_relu_dropout(
+    x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, p: float = 0.0, seed: int = 0, offset: int = 0
+) -> Array:
+    """The three operations, one after the other."""
+    return dropout(relu(linear(x, weight, bias)), p, seed, offset)
+
+
+def linear_relu_dropout_backward(
+    dy: ArrayLike, y: ArrayLike, x: ArrayLike, weight: ArrayLike, p: float = 0.0, input_gradient: bool = True
+) -> tuple[Array | None, Array, Array]:
+    """What dropout kept and ReLU let through is scaled as dropout did; the rest is 0."""
+    gradient = relu_backward(_float64(dy) * (1 / (1 - p) if p < 1 else 0), y)
+    return linear_backward(gradient, x, weight, input_gradient)
+
+
 def conv2d_relu_max_pool2d(
     x: ArrayLike,
     weight: ArrayLike,

@@ -67,16 +67,14 @@ class Linear(Layer):
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
         step = Training.of(training)
         weight, bias = self.weight, self.bias
-        y = ops.matmul(x, weight.data, transpose_b=True)
-        if bias is not None:
-            y += bias.data
+        wants_dx = step is None or step.input_gradient
+        y = ops.linear(x, weight.data, None if bias is None else bias.data)
 
         def backward(dy: Array) -> Array | None:
-            weight.grad = ops.matmul(dy, x, transpose_a=True)
+            dx, dweight, dbias = ops.linear_backward(dy, x, weight.data, wants_dx)
+            weight.grad = dweight
             if bias is not None:
-                bias.grad = ops.conv2d_backward_bias(dy)
-            if step and not step.input_gradient:
-                return None
-            return ops.matmul(dy, weight.data)
+                bias.grad = dbias
+            return dx
 
         return y, backward

@@ -28,6 +28,12 @@ from fastcnn.ops.fused import (
     conv2d_relu_max_pool2d_algorithm,
     conv2d_relu_max_pool2d_backward,
 )
+from fastcnn.ops.linear import (
+    linear,
+    linear_backward,
+    linear_relu_dropout,
+    linear_relu_dropout_backward,
+)
 from fastcnn.ops.pointwise import (
     add,
     concat,
@@ -92,6 +98,10 @@ __all__ = [
     "im2col",
     "leaky_relu",
     "leaky_relu_backward",
+    "linear",
+    "linear_backward",
+    "linear_relu_dropout",
+    "linear_relu_dropout_backward",
     "log_softmax",
     "log_softmax_backward",
     "matmul",

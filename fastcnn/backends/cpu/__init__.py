@@ -20,6 +20,12 @@ from fastcnn.backends.cpu.fused import (
     conv2d_relu_max_pool2d_algorithm,
     conv2d_relu_max_pool2d_backward,
 )
+from fastcnn.backends.cpu.linear import (
+    linear,
+    linear_backward,
+    linear_relu_dropout,
+    linear_relu_dropout_backward,
+)
 from fastcnn.backends.cpu.pointwise import (
     add,
     concat,
@@ -84,6 +90,10 @@ __all__ = [
     "im2col",
     "leaky_relu",
     "leaky_relu_backward",
+    "linear",
+    "linear_backward",
+    "linear_relu_dropout",
+    "linear_relu_dropout_backward",
     "log_softmax",
     "log_softmax_backward",
     "matmul",

@@ -54,11 +54,19 @@ def add(a: Array, b: Array) -> Array:
     return _core.add(*_two("add", "a", a, "b", b))
 
 
+def dropout_rate(who: str, p: float) -> float:
+    """p as a float, if it is a probability."""
+    return real(p, f"{who}: p, the probability to drop,", "a number from 0 to 1", lambda number: 0 <= number <= 1)
+
+
+def dropout_key(who: str, seed: int, offset: int) -> tuple[int, int]:
+    """Both as ints, if they fit 64 bits."""
+    return whole(seed, f"{who}: seed", 0, 2**64 - 1), whole(offset, f"{who}: offset", 0, 2**64 - 1)
+
+
 def _dropout(who: str, name: str, array: Array, p: float, seed: int, offset: int) -> Array:
     array = checked(who, name, array)
-    p = real(p, f"{who}: p, the probability to drop,", "a number from 0 to 1", lambda number: 0 <= number <= 1)
-    key = [whole(number, f"{who}: {name}", 0, 2**64 - 1) for name, number in (("seed", seed), ("offset", offset))]
-    return _core.dropout(plain(array), p, *key)
+    return _core.dropout(plain(array), dropout_rate(who, p), *dropout_key(who, seed, offset))
 
 
 def dropout(x: Array, p: float, seed: int, offset: int = 0) -> Array:
