@@ -9,12 +9,13 @@ import torch
 import fastcnn as fc
 
 
-def use_threads(count: int, batch: int) -> None:
+def use_threads(count: int, batch: int | None = None) -> None:
     """Give both sides `count` threads, and print what is compared."""
     torch.set_num_threads(count)
     fc.set_num_threads(count)
     fc.show_config()
-    print(f"  PyTorch      {torch.__version__}, {torch.get_num_threads()} threads, batch {batch}\n")
+    size = "" if batch is None else f", batch {batch}"
+    print(f"  PyTorch      {torch.__version__}, {torch.get_num_threads()} threads{size}\n")
 
 
 def best_of(work: Callable[[], object], repeats: int) -> float:
