@@ -123,7 +123,7 @@ class Run:
 
     def _train(self) -> int:
         """The training itself, and the three ways that it ends."""
-        profiler = Profiler() if self.options.profile else None
+        profiler = Profiler(fc.config.fma_peak(self.settings.dtype)) if self.options.profile else None
         try:
             self.folder.start(self.config)
             self.console.print(f"run    {str(self.folder.path)!r}")

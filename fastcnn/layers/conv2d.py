@@ -86,9 +86,8 @@ class Conv2d(Layer):
         return math.prod(self.output_shape(input_shape)) * self.in_channels * math.prod(self.kernel_size)
 
     def kernel(self, input_shape: Shape) -> str:
-        if self.algorithm != "auto":
-            return self.algorithm
-        return ops.conv2d_algorithm(input_shape, self.weight.shape, self.stride, self.padding, self.dilation)
+        shapes = (input_shape, self.weight.shape, self.stride, self.padding, self.dilation)
+        return f"conv_{ops.conv2d_algorithm(*shapes) if self.algorithm == 'auto' else self.algorithm}"
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
         step = Training.of(training)

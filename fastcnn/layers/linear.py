@@ -34,6 +34,7 @@ class Linear(Layer):
     """
 
     prefix = "linear"
+    stem = "matmul"
     skips_input_gradient = True
 
     def __init__(
