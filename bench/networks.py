@@ -4,9 +4,9 @@ import numpy as np
 from peers.job import Job
 
 import fastcnn as fc
-from fastcnn.recipes import RECIPES, build
+from fastcnn.recipes import MODELS, RECIPES, build
 
-NETWORKS = tuple(RECIPES)
+NETWORKS = tuple(MODELS)
 MOST_BATCHES = 64  # a training step takes the next one every time, so that it does not learn one batch by heart
 
 

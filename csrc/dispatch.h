@@ -285,4 +285,9 @@ static inline double fc_sum_of_squares(fc_target on, int64_t count, const void *
     return FC_CALL(on, sum_of_squares, count, x, workspace, on.workers);
 }
 
+static inline double fc_multiply_adds(fc_target on, int64_t rounds, void *sums)
+{
+    return FC_CALL(on, multiply_adds, rounds, sums, on.workers);
+}
+
 #endif

@@ -151,6 +151,7 @@ fc_status fc_pool_shape_check(fc_pool_shape *shape, bool argmax); /* argmax: a b
                                 double l2, int workers);                                                             \
         size_t (*sum_of_squares_workspace)(int64_t count);                                                           \
         double (*sum_of_squares)(int64_t count, const real *x, void *workspace, int workers);                        \
+        double (*multiply_adds)(int64_t rounds, void *sums, int workers);                                            \
     } table;
 
 FC_DECLARE_KERNELS(fc_kernels_float32, float)

@@ -25,6 +25,7 @@
 #include "max_pool.inc"
 #include "optimizer.inc"
 #include "padded.inc"
+#include "peak.inc"
 #include "pointwise.inc"
 #include "softmax.inc"
 #include "sums.inc"
@@ -106,4 +107,5 @@ const kernel_table FC_TABLE = {
     .adjust_gradient = adjust_gradient,
     .sum_of_squares_workspace = sum_of_squares_workspace,
     .sum_of_squares = sum_of_squares,
+    .multiply_adds = multiply_adds,
 };

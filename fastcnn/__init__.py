@@ -39,7 +39,7 @@ except ConfigError as error:
     print(f"error: {error}", file=sys.stderr)
     raise SystemExit(2) from None
 
-from fastcnn import callbacks, data, init, losses, models, ops, optim, watch  # noqa: E402
+from fastcnn import callbacks, data, init, losses, models, ops, optim, schedules, watch  # noqa: E402
 from fastcnn.gradcheck import GradientError, gradcheck  # noqa: E402
 from fastcnn.graph import Graph, Sequential  # noqa: E402
 from fastcnn.layers import (  # noqa: E402
@@ -65,6 +65,7 @@ from fastcnn.layers.node import Input  # noqa: E402
 from fastcnn.losses import CrossEntropyLoss, LogProductLoss, MultiLoss, ProductLoss  # noqa: E402
 from fastcnn.model import Model  # noqa: E402
 from fastcnn.optim import SGD, Adam, AdamW, RMSprop  # noqa: E402
+from fastcnn.schedules import CosineAnnealingLR, OneCycleLR  # noqa: E402
 from fastcnn.serialize import load, save  # noqa: E402
 from fastcnn.trainer import Callback, Trainer  # noqa: E402
 from fastcnn.training import NonFiniteError, train_step  # noqa: E402
@@ -79,6 +80,7 @@ __all__ = [
     "Concat",
     "ConfigError",
     "Conv2d",
+    "CosineAnnealingLR",
     "CrossEntropyLoss",
     "DTypeError",
     "DataError",
@@ -97,6 +99,7 @@ __all__ = [
     "Model",
     "MultiLoss",
     "NonFiniteError",
+    "OneCycleLR",
     "Parameter",
     "ProductLoss",
     "RMSprop",
@@ -121,6 +124,7 @@ __all__ = [
     "optim",
     "release_memory",
     "save",
+    "schedules",
     "set_num_threads",
     "show_config",
     "train_step",

@@ -105,3 +105,4 @@ cdef extern from "dispatch.h" nogil:
     void fc_adjust_gradient(fc_target, int64_t, void *, const void *, double, double, double, double)
     size_t fc_sum_of_squares_workspace(fc_target, int64_t)
     double fc_sum_of_squares(fc_target, int64_t, const void *, void *)
+    double fc_multiply_adds(fc_target, int64_t, void *)

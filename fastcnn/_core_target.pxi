@@ -79,3 +79,14 @@ cdef inline fc_target _target(cnp.ndarray array) noexcept:
     on.is_double = cnp.PyArray_ITEMSIZE(array) == 8
     on.workers = _threads
     return on
+
+
+def multiply_adds(bint is_double, int64_t rounds, int workers):
+    """Keep the multiply-add units of `workers` threads busy; returns how many floating-point operations that took."""
+    cdef fc_target on
+    cdef double operations
+    on.isa, on.is_double, on.workers = fc_isa_current(), is_double, workers
+    cdef Block sums = Block(8 * workers)
+    with nogil:
+        operations = fc_multiply_adds(on, rounds, sums.memory)
+    return operations

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastcnn import ops
 from fastcnn.data import scale_pixels
-from fastcnn.data.samples import SCALINGS
+from fastcnn.data.transforms import SCALINGS
 from fastcnn.errors import DataError
 from fastcnn.layers import Layer, Softmax
 from fastcnn.model import Model
@@ -81,8 +81,8 @@ def load_classifier(run_or_file: str | os.PathLike[str], scaling: str | None = N
     scaling = scaling or file.metadata.get("scaling")
     if scaling not in SCALINGS:
         raise DataError(
-            f"{who}: expected 'scaling' in the file's metadata to be {' or '.join(SCALINGS)}, got {scaling!r:.40}; "
-            "say by --scaling how the model's pixels are scaled"
+            f"{who}: expected 'scaling' in the file's metadata to be one of {', '.join(SCALINGS)}, "
+            f"got {scaling!r:.40}; say by --scaling how the model's pixels are scaled"
         )
     if model.input_shape is None or len(model.input_shape) != 3:
         raise DataError(

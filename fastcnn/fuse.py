@@ -51,6 +51,9 @@ class ConvStage(Layer):
     def output_shape(self, input_shape: Shape) -> Shape:
         return self.pool.output_shape(self.convolution.output_shape(input_shape))
 
+    def multiply_adds(self, input_shape: Shape) -> int:
+        return self.convolution.multiply_adds(input_shape)
+
     def kernels(self, input_shape: Shape) -> tuple[str, str, str]:
         """What the summary says of the three layers: conv_pool where that takes the shape, else their own."""
         convolution, pool = self.convolution, self.pool

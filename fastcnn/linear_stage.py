@@ -25,6 +25,9 @@ class LinearStage(Layer):
     def output_shape(self, input_shape: Shape) -> Shape:
         return self.linear.output_shape(input_shape)
 
+    def multiply_adds(self, input_shape: Shape) -> int:
+        return self.linear.multiply_adds(input_shape)
+
     def kernels(self, input_shape: Shape) -> tuple[str, ...]:
         """What the summary says of the layers."""
         inside = f"in {self.linear.name}"

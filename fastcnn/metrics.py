@@ -41,7 +41,7 @@ class EpochMetrics:
             behind the model, most of all in the first epoch.
         moving_loss: Exponential moving average of all batches' costs per sample since the first one of the run.
         train_accuracy: Share of training samples that the model, in evaluation mode after the epoch, gets
-            right, judged by the first 10,000 (or all, if there are fewer) in their own order. None where these come
+            right, judged by the first 5,000 (or all, if there are fewer) in their own order. None where these come
             from an iterable, which is gone through once an epoch. With another metric, its mean.
         test_accuracy: The same for all validation samples. None without them.
         test_cost: Mean cost per validation sample.

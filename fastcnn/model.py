@@ -266,6 +266,9 @@ class Model(Layer):
     def summary(self, input_shape: Sequence[int] | None = None, measure: int | None = None) -> str:
         """A table of the layers: output shapes, parameters, MFLOP of a forward per sample, kernels.
 
+        A kernel's name begins with that of its file: ``conv_pool`` stands in ``csrc/conv_pool.inc``. Layers that run as
+        one stage, see `fastcnn.fuse`, name it once, at the first of them.
+
         A multiplication with its addition counts as two FLOP; where there are none the cell stays empty. Where a layer
         takes something else than the output of the one above it, a column says what.
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fastcnn.data.samples import SCALINGS
+from fastcnn.data.transforms import SCALINGS
 from fastcnn.errors import ConfigError
 from fastcnn.layers.arguments import choice, whole
 
@@ -33,6 +33,6 @@ RunOrFile = Annotated[str, typer.Argument(metavar="RUN_OR_FILE", help="Folder of
 Scaling = Annotated[
     str | None,
     typer.Option(
-        parser=_scaling, metavar="NAME", help="gorgonia or unit: of the pixels, if the model's file lacks it."
+        parser=_scaling, metavar="NAME", help="gorgonia, unit or standard: of the pixels, if the model's file lacks it."
     ),
 ]

@@ -16,7 +16,7 @@ from fastcnn.data import Dataset, load_dataset
 from fastcnn.data.samples import ImageSamples
 from fastcnn.errors import ConfigError, DataError, FastcnnError
 from fastcnn.metrics import in_json
-from fastcnn.recipes import Settings, build
+from fastcnn.recipes import Settings, build, schedule_of
 from fastcnn.run_folder import RunFolder, place_of
 from fastcnn.trainer import Trainer
 from fastcnn.training import NonFiniteError
@@ -65,6 +65,11 @@ def run(options: Options) -> int:
     with RunFolder.resume(options.resume) as folder:
         settings = _settings_in(folder)
         if options.epochs is not None:
+            if settings.schedule != "constant" and options.epochs != settings.epochs:
+                raise ConfigError(
+                    f"--epochs can't become {options.epochs}: the {settings.schedule} schedule of this run is for "
+                    f"{settings.epochs}; leave it out, or begin a new run"
+                )
             settings = replace(settings, epochs=options.epochs)
         return Run(options, folder, settings).go()
 
@@ -95,6 +100,7 @@ class Run:
         first, form = slice(self.settings.limit), (self.settings.dtype, self.settings.scaling, self.settings.targets)
         self.training = ImageSamples(self.data.train_images[first], self.data.train_labels[first], *form)
         self.test = ImageSamples(self.data.test_images, self.data.test_labels, *form)
+        self.trainer.schedule = schedule_of(self.settings, len(self.training))
         self.trainer.check(self.training)
         self.trainer.check(self.test)
         if self.folder.checkpoint:
@@ -117,7 +123,7 @@ class Run:
 
     def _train(self) -> int:
         """The training itself, and the three ways that it ends."""
-        profiler = Profiler() if self.options.profile else None
+        profiler = Profiler(fc.config.fma_peak(self.settings.dtype)) if self.options.profile else None
         try:
             self.folder.start(self.config)
             self.console.print(f"run    {str(self.folder.path)!r}")
@@ -182,7 +188,8 @@ class Run:
         checkpoint = self.folder.checkpoint
         assert checkpoint is not None
         try:
-            if checkpoint.metadata.get("recipe") != _recipe(self.settings):
+            kept = checkpoint.metadata.get("recipe")
+            if not isinstance(kept, dict) or _recipe(Settings()) | kept != _recipe(self.settings):
                 raise DataError("its settings are others than those of config.json")
             checkpoint.restore(self.trainer)
         except FastcnnError as error:
@@ -263,8 +270,9 @@ def _settings_in(folder: RunFolder) -> Settings:
 
 
 def _recipe(settings: Settings) -> dict[str, Any]:
-    """What a checkpoint says of its settings: all but the epochs, of which there may be more later."""
-    return {name: value for name, value in asdict(settings).items() if name != "epochs"}
+    """What a checkpoint says of its settings: all but the epochs, of which there may be more later, or not."""
+    more_later = settings.schedule == "constant"
+    return {name: value for name, value in asdict(settings).items() if not (more_later and name == "epochs")}
 
 
 def _place(data_dir: Path | None) -> dict[str, str | None]:

@@ -15,7 +15,8 @@ import typer
 import fastcnn as fc
 from fastcnn.console import exit_code_of, heed_signals, options_of
 from fastcnn.errors import ConfigError, FastcnnError
-from fastcnn.recipes import Settings, recipe
+from fastcnn.recipes import MODELS, Settings
+from fastcnn.recipes import recipe as settings_of
 from fastcnn.run import Options, run
 
 # What may be said of a run that goes on. Everything else was said when it began.
@@ -26,7 +27,8 @@ MODEL, OPTIMIZER, DATA, RUN, OUTPUT = "Model and loss", "Optimizer", "Data", "Ru
 HELP = """Train a small convolutional network on MNIST.
 
 What is not given is the model's own: gorgonia runs with rmsprop on batches of 100, mxnet-scratch with sgd on the \
-summed loss of batches of 64, lenet5 with adam on batches of 64; each for 10 epochs. --dry-run shows all settings.
+summed loss of batches of 64, lenet5 with adam on batches of 64; each for 10 epochs. --recipe fast brings gorgonia's \
+network to 99 % of MNIST in one epoch. --dry-run shows all settings.
 
 The run folder gets config.json, metrics.jsonl (a line per epoch), last.safetensors, best.safetensors (of the highest \
 test accuracy) and, where matplotlib is installed, curves.png. Ctrl-C ends a run and saves all of it, a crash costs \
@@ -113,6 +115,14 @@ def parse(
         str | None,
         _name(MODEL, "gorgonia, mxnet-scratch or lenet5, with the settings of its tutorial; gorgonia if not given."),
     ] = None,
+    recipe: Annotated[
+        str | None,
+        _name(MODEL, "The settings to start from: a model's; or fast, gorgonia's network at 99 % after one epoch."),
+    ] = None,
+    dropout: Annotated[
+        bool,
+        _flag(MODEL, "--dropout/--no-dropout", "Keep gorgonia's dropout layers, or leave them out."),
+    ] = True,
     dtype: Annotated[str | None, _name(MODEL, "float32 or float64: what to compute in.")] = None,
     loss: Annotated[
         str | None,
@@ -127,9 +137,15 @@ def parse(
         _name(MODEL, "Of a batch's losses: their mean, their sum, or mean_elements, the mean divided by the classes."),
     ] = None,
     targets: Annotated[
-        str | None, _name(MODEL, "soft, 0.9 at the label and 0.1 elsewhere; one-hot, 1 and 0; or index, the label.")
+        str | None,
+        _name(
+            MODEL,
+            "soft, 0.9 at the label and 0.1 elsewhere; one-hot, 1 and 0; smooth, .91 and .01; or index, the label.",
+        ),
     ] = None,
-    scaling: Annotated[str | None, _name(MODEL, "gorgonia, pixels from 0.1 to 0.999, or unit, from 0 to 1.")] = None,
+    scaling: Annotated[
+        str | None, _name(MODEL, "gorgonia, pixels from 0.1 to 0.999; unit, from 0 to 1; standard, of mean 0.")
+    ] = None,
     seed: Annotated[
         int | None, _whole(MODEL, "Of starting weights, dropout and order: the same seed gives the same bits.")
     ] = None,
@@ -137,7 +153,17 @@ def parse(
         str | None,
         _name(OPTIMIZER, "sgd, rmsprop, adam or adamw. If it is not the model's own: with lr .01 for sgd, else .001."),
     ] = None,
-    lr: Annotated[float | None, _number(OPTIMIZER, "Learning rate.")] = None,
+    lr: Annotated[float | None, _number(OPTIMIZER, "Learning rate; with another --schedule the highest.")] = None,
+    schedule: Annotated[
+        str | None,
+        _name(
+            OPTIMIZER,
+            "Of the learning rate: constant; one-cycle, up to --lr and down again; cosine, down. Over all epochs.",
+        ),
+    ] = None,
+    warmup: Annotated[
+        float | None, _number(OPTIMIZER, "Share of the steps that one-cycle goes up; 0.3 if not given.")
+    ] = None,
     momentum: Annotated[float | None, _number(OPTIMIZER, "Of sgd, from 0 to below 1.")] = None,
     nesterov: Annotated[bool, _flag(OPTIMIZER, "--nesterov", "Let sgd look ahead by its momentum.")] = False,
     weight_decay: Annotated[
@@ -206,7 +232,9 @@ def parse(
         raise ConfigError(f"--resume goes on with the settings that the run has, got {names}; leave that out")
     settings = None
     if resume is None:
-        settings = recipe(**{field.name: typed[field.name] for field in fields(Settings) if field.name in typed})
+        start = recipe or (model if model in MODELS else "gorgonia")
+        changes = {field.name: typed[field.name] for field in fields(Settings) if field.name in typed}
+        settings = settings_of(start, **changes)
     return Options(
         settings=settings,
         resume=resume,

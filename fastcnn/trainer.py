@@ -27,6 +27,7 @@ from fastcnn.losses import Loss
 from fastcnn.metrics import BatchMetrics, EpochMetrics, History, Progress
 from fastcnn.model import Model
 from fastcnn.optim import Optimizer
+from fastcnn.schedules import Schedule, checked_schedule
 from fastcnn.signals import deferred
 from fastcnn.training import NonFiniteError, train_step
 
@@ -34,7 +35,7 @@ __all__ = ["BatchMetrics", "Callback", "EpochMetrics", "Evaluation", "History", 
 
 SMOOTHING = 0.01  # how much of the newest batch's cost goes into the moving loss, as in MXNet's tutorial
 SHUFFLE_STREAM = 1 << 32  # second half of the keys of the orders, apart from those that draw weights
-JUDGED_TRAINING_SAMPLES = 10_000
+JUDGED_TRAINING_SAMPLES = 5_000
 
 
 class _Stopped(Exception):
@@ -78,6 +79,8 @@ class Trainer:
             their label, for models with one output ``(N, classes)`` of two classes or more and samples with labels; a
             function of outputs and targets that gives a number for each sample, ``(N,)``; or None. Float targets
             ``(N, classes)`` in [0, 1] count as labels: pass ``metric=None`` for regression.
+        schedule: The learning rate of each step: `fastcnn.OneCycleLR` for one, or any function of the step's number,
+            from 0; see `fastcnn.schedules`. None leaves the optimizer's rate alone.
 
     Attributes:
         progress: How far it has come. To resume a run, set it beside the model's and the optimizer's state.
@@ -89,8 +92,8 @@ class Trainer:
             optimizer and `progress` may not fit together. Batches that a callback sees are whole.
 
     Raises:
-        ConfigError: if `batch_size` is no positive whole number, `metric` none of the three, or something else is not
-            of its kind.
+        ConfigError: if `batch_size` is no positive whole number, `metric` none of the three, `schedule` no function,
+            or something else is not of its kind.
 
     >>> digits = fc.data.load_dataset("sample")
     >>> x = fc.data.scale_pixels(digits.train_images, "unit", "float32")
@@ -111,6 +114,7 @@ class Trainer:
         shuffle: bool = True,
         callbacks: Sequence[Callback] = (),
         metric: Metric | str | None = "auto",
+        schedule: Schedule | None = None,
     ) -> None:
         order = "the order is Trainer(model, loss, optimizer)"
         for what, part, kind in (("model", model, Model), ("loss", loss, Loss), ("optimizer", optimizer, Optimizer)):
@@ -122,6 +126,7 @@ class Trainer:
         self.shuffle = shuffle
         self.callbacks = _checked_callbacks(callbacks)
         self.metric = checked_metric(metric, "Trainer")
+        self.schedule = checked_schedule(schedule, "Trainer")
         self.progress = Progress()
         self.history = History()
         self.last_epoch = 0
@@ -300,6 +305,8 @@ class Trainer:
     def _step(self, x: Any, y: Any, epoch: int) -> float:
         """One step; its progress is noted before anybody hears of it. Returns the cost per sample."""
         done = self.progress
+        if self.schedule is not None:
+            self.optimizer.lr = self.schedule(self.optimizer.steps)
         self.in_step = True
         try:
             cost = train_step(self.model, self.loss, self.optimizer, x, y)

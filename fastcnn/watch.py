@@ -12,6 +12,7 @@ flatten1      Flatten       (2, 144)
 linear1       Linear        (2, 10)
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
@@ -56,6 +57,7 @@ class Watch:
         """After another part of a training step: "loss" or "optimizer"."""
 
     takes_stages: ClassVar[bool] = False  # whether it is told of stages (fastcnn.fuse) as models run them, or of layers
+    input_shape: Any = ()  # of the layer that on_output tells of; a tuple of shapes where it takes several arrays
     _before: "Token[Watch | None] | None" = None  # while it is entered
 
     def __enter__(self) -> Self:
@@ -81,6 +83,7 @@ class Watch:
             self._path.pop()
         if inner:
             return y, backward
+        self.input_shape = tuple(part.shape for part in x) if layer.takes_many else x.shape
         self.on_output(name, layer, y, training is not None, perf_counter() - started)
 
         def watched_backward(dy: Array) -> Any:
@@ -142,6 +145,14 @@ class Profiler(Watch):
 
     What a layer leaves to threads counts as long as it keeps the calling thread waiting. Evaluation is counted apart.
 
+    GF/s are the multiplications and additions that a layer comes to, in 10^9 a second, every one counted: forward, and
+    on the way back once for the weights and once for the input where its gradient is wanted. Kernels that leave out
+    zeros, or get by with fewer multiplications, may so show more than the machine can do.
+
+    Args:
+        peak: Floating-point operations a second that the machine can do, `fastcnn.config.fma_peak` for one: adds each
+            layer's share of it.
+
     >>> model = fc.Sequential(fc.Linear(2, 2), name="tiny")
     >>> with fc.watch.Profiler() as profile:
     ...     y = model(np.ones((1, 2), np.float32))
@@ -151,9 +162,12 @@ class Profiler(Watch):
 
     takes_stages = True
 
-    def __init__(self) -> None:
+    def __init__(self, peak: float | None = None) -> None:
+        self.peak = peak
         self.seconds = 0.0  # between entering and leaving
         self._layers: dict[str, tuple[str, dict[str, float]]] = {}
+        self._operations: Counter[str] = Counter()  # by layer
+        self._forward_operations: dict[str, int] = {}  # of the last forward in training
         self._parts: dict[str, float] = {}
 
     def __enter__(self) -> Self:
@@ -167,9 +181,14 @@ class Profiler(Watch):
 
     def on_output(self, name: str, layer: Layer, y: Array, training: bool, seconds: float) -> None:
         self._add(name, layer, "forward" if training else "evaluation", seconds)
+        operations = 2 * layer.multiply_adds(self.input_shape)
+        self._operations[name] += operations
+        if training:
+            self._forward_operations[name] = operations
 
     def on_gradient(self, name: str, layer: Layer, dx: Any, seconds: float) -> None:
         self._add(name, layer, "backward", seconds)
+        self._operations[name] += self._forward_operations[name] * (bool(layer.parameters()) + (dx is not None))
 
     def on_part(self, name: str, seconds: float) -> None:
         self._parts[name] = self._parts.get(name, 0.0) + seconds
@@ -180,20 +199,21 @@ class Profiler(Watch):
         times[direction] += seconds
 
     def rows(self) -> list[dict[str, Any]]:
-        """A dict per layer, other part, and the rest: layer, type; seconds forward, backward, evaluation, total.
+        """A dict per layer, other part, and the rest.
 
-        The layers of a model that a layer of your own holds have rows, and their time is not its own.
+        Its keys: layer, type; seconds forward, backward, evaluation, total; gflops, 10^9 operations a second, 0 where
+        there are none. The layers of a model that a layer of your own holds have rows, and their time is not its own.
         """
         rows: list[dict[str, Any]] = [
-            {"layer": name, "type": kind, **times, "total": sum(times.values())}
+            {"layer": name, "type": kind, **times, "total": total, "gflops": 1e-9 * self._operations[name] / total}
             for name, (kind, all_times) in self._layers.items()
             for times in [self._own(name, all_times)]
+            for total in [max(sum(times.values()), 1e-9)]
         ]
         rest = self.seconds - sum(row["total"] for row in rows) - sum(self._parts.values())
         for name, seconds in (*self._parts.items(), ("rest", rest)):
-            rows.append(
-                {"layer": f"({name})", "type": "", "forward": 0, "backward": 0, "evaluation": 0, "total": seconds}
-            )
+            nothing = dict.fromkeys(("forward", "backward", "evaluation"), 0)
+            rows.append({"layer": f"({name})", "type": "", **nothing, "total": seconds, "gflops": 0})
         return rows
 
     def _own(self, name: str, times: dict[str, float]) -> dict[str, float]:
@@ -203,12 +223,21 @@ class Profiler(Watch):
         return {way: seconds - sum(self._layers[key][1][way] for key in top) for way, seconds in times.items()}
 
     def table(self) -> str:
-        """The rows as text, in seconds and % of the whole."""
+        """The rows as text, in seconds, % of the whole, 10^9 operations a second, and these in % of the peak."""
         columns = ("forward", "backward", "evaluation", "total")
-        lines: list[tuple[str, ...]] = [("layer", "type", *columns, "%")]
+        speeds = ("GF/s",) if self.peak is None else ("GF/s", "% of peak")
+        lines: list[tuple[str, ...]] = [("layer", "type", *columns, "%", *speeds)]
         for row in self.rows():
             times = (f"{row[column]:.3f}" if row[column] else "" for column in columns)
             share = 100 * row["total"] / self.seconds if self.seconds else 0.0
-            lines.append((row["layer"], row["type"], *times, f"{share:.1f}"))
-        lines.append(("total", "seconds", *("" for _ in columns[1:]), f"{self.seconds:.3f}", "100.0"))
+            lines.append((row["layer"], row["type"], *times, f"{share:.1f}", *self._speeds(row["gflops"])))
+        blank = ("" for _ in columns[1:])
+        lines.append(("total", "seconds", *blank, f"{self.seconds:.3f}", "100.0", *("" for _ in speeds)))
         return table(lines, right=range(2, len(lines[0])))
+
+    def _speeds(self, gflops: float) -> tuple[str, ...]:
+        """The cells of a speed."""
+        shown = f"{gflops:.1f}" if gflops else ""
+        if self.peak is None:
+            return (shown,)
+        return shown, f"{1e11 * gflops / self.peak:.0f}" if gflops else ""

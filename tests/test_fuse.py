@@ -1,6 +1,7 @@
 """Stages: the same as their layers one by one, wherever they may stand in, and nowhere else."""
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,6 +133,19 @@ def test_the_summary_names_the_kernel_of_a_stage():
     assert kernels == ["conv_pool", "conv1", "winograd", "conv2", "winograd", "conv3"]
     model.fused = False
     assert "conv_pool" not in model.summary()
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("make", [fc.models.gorgonia, fc.models.mxnet_scratch, fc.models.lenet5])
+def test_a_reader_finds_the_file_of_each_kernel_by_its_name(make, fused):
+    csrc = Path(__file__).resolve().parent.parent / "csrc"
+    model = make()
+    model.fused = fused
+    kernels = {place.layer: place.kernel for place in model.places((1, 1, 28, 28))}
+    for layer, kernel in kernels.items():
+        if not kernel.startswith("in "):
+            assert type(layer) is fc.Flatten or (csrc / f"{kernel.split()[0]}.inc").exists()
+    assert any(kernel == "in conv1" for kernel in kernels.values()) == (fused and make is fc.models.gorgonia)
 
 
 def test_shapes_and_nan_are_told_of_layer_by_layer():

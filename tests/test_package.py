@@ -8,13 +8,14 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import tracemalloc
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support import integers, use_threads
+from support import every_dtype, every_isa, integers, use_isa, use_threads
 
 import fastcnn as fc
 from fastcnn import _core
@@ -302,3 +303,15 @@ def test_only_parallel_names_openmp():
 def test_csrc_knows_neither_python_nor_the_heap():
     assert users_of(r"\bPy[A-Z_]|Python\.h|numpy") == set()
     assert users_of(r"\b(malloc|calloc|realloc|aligned_alloc|posix_memalign|free|alloca)\s*\(") == set()
+
+
+@every_isa
+@every_dtype
+def test_the_multiply_add_peak_is_a_speed_that_a_product_of_matrices_stays_below(isa, dtype):
+    a = np.ones((256, 256), dtype)
+    with use_isa(isa), use_threads(1):
+        peak = fc.config.fma_peak(dtype, threads=1)
+        start = time.perf_counter()
+        fc.ops.matmul(a, a)
+        seconds = time.perf_counter() - start
+    assert 1e8 < 2 * 256**3 / seconds < 1.05 * peak

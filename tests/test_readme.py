@@ -51,6 +51,7 @@ def test_the_options_that_it_gives_exist():
         CliRunner().invoke(module.app, ["--help"], env={"COLUMNS": "200"}).output
         for module in (train, predict, evaluate)
     ]
+    pages += [path.read_text() for path in (ROOT / "bench").glob("*.py")]  # each names its own
     for option in set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", README)):
         assert any(option in page for page in pages), option
 

@@ -52,6 +52,28 @@ def test_a_profile_counts_forward_backward_and_evaluation_apart():
     assert profile.seconds >= 0.08
 
 
+def test_a_profile_counts_the_operations_of_each_layer():
+    model = fc.Sequential(
+        fc.Conv2d(1, 4, 3), fc.ReLU(), fc.MaxPool2d(2), fc.Flatten(), Slow(), fc.Linear(36, 10), input_shape=(1, 8, 8)
+    )
+    x, labels = np.ones((5, 1, 8, 8), np.float32), np.zeros(5, int)
+    with fc.watch.Profiler(peak=1e9) as profile:
+        fc.train_step(model, fc.CrossEntropyLoss(), fc.SGD(model.parameters()), x, labels)
+        model(x[:2])
+    operations = {row["layer"]: 1e9 * row["gflops"] * row["total"] for row in profile.rows()}
+    convolution, linear = 2 * 4 * 36 * 9, 2 * 360
+    # Forward and weights in training, forward alone in evaluation; nobody asks for the gradient of the images.
+    assert operations["conv1+relu1+pool1"] == pytest.approx(convolution * (2 * 5 + 2))
+    assert operations["linear1"] == pytest.approx(linear * (3 * 5 + 2))
+    assert operations["slow1"] == operations["(loss)"] == operations["(rest)"] == 0
+
+    lines = profile.table().splitlines()
+    assert lines[0].endswith("%  GF/s  % of peak")
+    row = next(row for row in profile.rows() if row["layer"] == "linear1")
+    cells = next(line for line in lines if line.startswith("linear1")).split()
+    assert cells[-2:] == [f"{row['gflops']:.1f}", f"{100 * row['gflops']:.0f}"]
+
+
 def test_the_table_of_a_profile_is_in_seconds_and_percent():
     model = nested(Slow())
     with fc.watch.Profiler() as profile:

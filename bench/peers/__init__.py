@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 
-def use_threads(count: int, batch: int) -> None:
+def use_threads(count: int, batch: int | None = None) -> None:
     """Give both sides `count` threads, and print what is compared."""
     import torch
 
@@ -17,7 +17,8 @@ def use_threads(count: int, batch: int) -> None:
     torch.set_num_threads(count)
     fc.set_num_threads(count)
     fc.show_config()
-    print(f"  PyTorch      {torch.__version__}, {torch.get_num_threads()} threads, batch {batch}\n")
+    size = "" if batch is None else f", batch {batch}"
+    print(f"  PyTorch      {torch.__version__}, {torch.get_num_threads()} threads{size}\n")
 
 
 def best_of(work: Callable[[], object], repeats: int) -> float:

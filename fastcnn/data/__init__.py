@@ -1,4 +1,4 @@
-"""Data sets and pictures: IDX files, MNIST and its relatives, image files, and the two ways to scale pixels.
+"""Data sets and pictures: IDX files, MNIST and its relatives, image files, and ways to scale pixels.
 
 >>> import fastcnn.data
 >>> digits = fastcnn.data.load_dataset("sample")

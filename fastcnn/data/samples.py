@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcnn.data.transforms import check_labels, scale_pixels, soft_targets
+from fastcnn.data.transforms import SCALINGS, check_labels, pixel_table, soft_targets
 from fastcnn.errors import ConfigError, DataError, DTypeError
 from fastcnn.layers.arguments import choice, float_dtype, whole
 
@@ -19,8 +19,7 @@ Which = slice | NDArray[Any]  # a selection of samples: a slice, or an array of 
 Targets = Array | tuple[Array, ...]  # a tuple where the model has several outputs
 Batches = Iterable[Any]  # pairs (x, y), the same each time that it is iterated
 
-FORMS = ("soft", "one-hot", "index")
-SCALINGS = ("gorgonia", "unit")
+FORMS = ("soft", "one-hot", "smooth", "index")
 
 
 @runtime_checkable
@@ -111,7 +110,8 @@ class ImageSamples:
         dtype: What the numbers are to be, float32 or float64.
         scaling: Of the pixels, see `fastcnn.data.pixel_table`.
         targets: ``"soft"``, 0.9 at the label and 0.1 elsewhere, as in Gorgonia's tutorial; ``"one-hot"``, 1 and 0, as
-            in MXNet's; ``"index"``, the labels themselves.
+            in MXNet's; ``"smooth"``, 0.91 and 0.01, which is PyTorch's ``label_smoothing=0.1``; ``"index"``, the labels
+            themselves.
         classes: How many there are.
 
     Attributes:
@@ -144,6 +144,8 @@ class ImageSamples:
         self.scaling = choice(scaling, SCALINGS, "ImageSamples: scaling")
         self.form = choice(targets, FORMS, "ImageSamples: targets")
         self.classes = whole(classes, "ImageSamples: classes")
+        self._numbers = pixel_table(self.scaling, self.dtype)
+        self._rows = None if targets == "index" else _rows_of(self.form, self.classes, self.dtype)
         if self.images.dtype != np.uint8:
             raise DTypeError(f"ImageSamples: expected uint8 images, got {self.images.dtype}; pass the unscaled bytes")
         if self.images.ndim != 4:
@@ -162,17 +164,20 @@ class ImageSamples:
 
     def inputs(self, which: Which) -> Array:
         """The images `which` as a model takes them, ``(n, C, H, W)``."""
-        return scale_pixels(self.images[which], self.scaling, self.dtype)
+        return self._numbers.take(self.images[which])
 
     def targets(self, which: Which) -> Array:
         """Their targets, ``(n, classes)``, or ``(n,)`` in the form "index"."""
         labels = self.labels[which]
-        if self.form == "index":
-            return labels
-        if self.form == "soft":
-            return soft_targets(labels, self.dtype, self.classes)
-        one_hot: Array = np.eye(self.classes, dtype=self.dtype)[labels]
-        return one_hot
+        return labels if self._rows is None else self._rows[labels]
+
+
+def _rows_of(form: str, classes: int, dtype: str) -> Array:
+    """The targets of each class, ``(classes, classes)``."""
+    if form == "soft":
+        return soft_targets(np.arange(classes), dtype, classes)
+    rows = np.eye(classes, dtype=dtype)
+    return rows * 0.9 + 0.1 / classes if form == "smooth" else rows
 
 
 def labels_of(targets: Targets) -> Array | None:

@@ -8,6 +8,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastcnn.errors import ConfigError, DataError, DTypeError
 
+SCALINGS = ("gorgonia", "unit", "standard")
+MNIST_MEAN, MNIST_DEVIATION = 0.1307, 0.3081  # of px/255 over the training images
+
 
 def pixel_table(scaling: str, dtype: DTypeLike) -> NDArray[Any]:
     """Return what each of the 256 pixel values becomes.
@@ -15,26 +18,30 @@ def pixel_table(scaling: str, dtype: DTypeLike) -> NDArray[Any]:
     Computed in float64, then rounded to `dtype`.
 
     Args:
-        scaling: ``"gorgonia"``: ``px/255 * 0.9 + 0.1``, but 0.999 for exactly 1.0; ``"unit"``: ``px/255``.
+        scaling: ``"gorgonia"``: ``px/255 * 0.9 + 0.1``, but 0.999 for exactly 1.0; ``"unit"``: ``px/255``;
+            ``"standard"``: ``(px/255 - 0.1307) / 0.3081``, of mean 0 and deviation 1 over MNIST's training images.
         dtype: float32 or float64.
 
     Returns:
         Array ``(256,)`` of `dtype`.
 
     Raises:
-        ConfigError: if `scaling` is neither of the two.
+        ConfigError: if `scaling` is none of the three.
         DTypeError: if `dtype` is neither float32 nor float64.
 
     >>> pixel_table("gorgonia", "float64")[[0, 255]]
     array([0.1  , 0.999])
     """
     dtype = _float_dtype(dtype, "pixel_table")
-    if scaling not in ("gorgonia", "unit"):
-        raise ConfigError(f"pixel_table: expected scaling 'gorgonia' or 'unit', got {scaling!r}; use one of them")
+    if scaling not in SCALINGS:
+        expected = ", ".join(map(repr, SCALINGS))
+        raise ConfigError(f"pixel_table: expected scaling to be one of {expected}, got {scaling!r}")
     table = np.arange(256) / 255
     if scaling == "gorgonia":
         table = table * 0.9 + 0.1
         table[table == 1.0] = 0.999
+    if scaling == "standard":
+        table = (table - MNIST_MEAN) / MNIST_DEVIATION
     return table.astype(dtype)
 
 
@@ -43,7 +50,7 @@ def scale_pixels(images: NDArray[np.uint8], scaling: str, dtype: DTypeLike) -> N
 
     Args:
         images: uint8, any shape, usually ``(N, 1, H, W)``.
-        scaling: ``"gorgonia"`` or ``"unit"``, see `pixel_table`.
+        scaling: See `pixel_table`.
         dtype: float32 or float64.
 
     Returns:

@@ -22,6 +22,7 @@ class Add(Layer):
     """
 
     prefix = "add"
+    stem = "pointwise"
     takes_many = True
 
     def __init__(self, *, name: str | None = None) -> None:

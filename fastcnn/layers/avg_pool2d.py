@@ -30,6 +30,7 @@ class AvgPool2d(Layer):
     """
 
     prefix = "pool"
+    stem = "avg_pool"
 
     def __init__(
         self,

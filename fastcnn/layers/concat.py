@@ -26,6 +26,7 @@ class Concat(Layer):
     """
 
     prefix = "concat"
+    stem = "copy"
     takes_many = True
 
     def __init__(self, axis: int = 1, *, name: str | None = None) -> None:

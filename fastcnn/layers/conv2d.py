@@ -98,10 +98,11 @@ class Conv2d(Layer):
         return math.prod(self.output_shape(input_shape)) * self.in_channels * math.prod(self.kernel_size)
 
     def kernel(self, input_shape: Shape) -> str:
-        if self.algorithm != "auto":
-            return self.algorithm
-        geometry = (self.stride, self.padding, self.dilation)
-        return ops.conv2d_algorithm(input_shape, self.weight.shape, *geometry, dtype=self.weight.dtype)
+        geometry, dtype = (self.stride, self.padding, self.dilation), self.weight.dtype
+        algorithm = self.algorithm
+        if algorithm == "auto":
+            algorithm = ops.conv2d_algorithm(input_shape, self.weight.shape, *geometry, dtype=dtype)
+        return algorithm if algorithm == "winograd" else f"conv_{algorithm}"
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
         step = Training.of(training)

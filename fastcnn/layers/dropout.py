@@ -30,6 +30,7 @@ class Dropout(Layer):
     """
 
     prefix = "dropout"
+    stem = "pointwise"
 
     def __init__(self, p: float = 0.5, *, name: str | None = None) -> None:
         self.name = name

@@ -101,6 +101,7 @@ class Layer:
 
     name: str | None = None
     prefix: ClassVar[str] = ""  # of the names that a model gives: conv1, conv2; the class's name if empty
+    stem: ClassVar[str] = ""  # of the file in csrc/ that computes it, if it is always the same one
     skips_input_gradient: ClassVar[bool] = False  # whether forward heeds Training.input_gradient
     is_model: ClassVar[bool] = False  # whether it is a model, whose layers are its own business
     takes_many: ClassVar[bool] = False  # whether x, dx and input_shape are tuples of two or more, as in Add
@@ -126,8 +127,8 @@ class Layer:
         return 0
 
     def kernel(self, input_shape: Any) -> str:
-        """Which kernel computes this shape, for the summary."""
-        return ""
+        """Which kernel computes this shape, for the summary: ``conv_direct`` stands in ``csrc/conv_direct.inc``."""
+        return self.stem
 
     @overload
     def __call__(self, *x: Node) -> Node: ...

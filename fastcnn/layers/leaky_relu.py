@@ -28,6 +28,7 @@ class LeakyReLU(Layer):
     """
 
     prefix = "relu"
+    stem = "pointwise"
 
     def __init__(self, negative_slope: float = 0.01, *, name: str | None = None) -> None:
         self.name = name

@@ -34,6 +34,7 @@ class Linear(Layer):
     """
 
     prefix = "linear"
+    stem = "linear"
     skips_input_gradient = True
 
     def __init__(

@@ -20,6 +20,7 @@ class LogSoftmax(Layer):
     """
 
     prefix = "log_softmax"
+    stem = "softmax"
 
     def __init__(self, *, name: str | None = None) -> None:
         self.name = name

@@ -29,6 +29,7 @@ class MaxPool2d(Layer):
     """
 
     prefix = "pool"
+    stem = "max_pool"
 
     def __init__(
         self,

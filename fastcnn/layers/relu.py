@@ -16,6 +16,7 @@ class ReLU(Layer):
     """
 
     prefix = "relu"
+    stem = "pointwise"
 
     def __init__(self, *, name: str | None = None) -> None:
         self.name = name

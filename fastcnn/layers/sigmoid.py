@@ -16,6 +16,7 @@ class Sigmoid(Layer):
     """
 
     prefix = "sigmoid"
+    stem = "pointwise"
 
     def __init__(self, *, name: str | None = None) -> None:
         self.name = name

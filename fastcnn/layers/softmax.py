@@ -23,6 +23,7 @@ class Softmax(Layer):
     """
 
     prefix = "softmax"
+    stem = "softmax"
 
     def __init__(self, *, name: str | None = None) -> None:
         self.name = name

@@ -16,6 +16,7 @@ class Tanh(Layer):
     """
 
     prefix = "tanh"
+    stem = "pointwise"
 
     def __init__(self, *, name: str | None = None) -> None:
         self.name = name

@@ -235,7 +235,7 @@ def test_a_missing_model_and_missing_arguments_are_refused(tmp_path, seven, caps
     [
         ("--top", "0", "'--top': expected a whole number >= 1, got '0'"),
         ("--top", "many", "'--top': expected a whole number >= 1, got 'many'"),
-        ("--scaling", "percent", "'--scaling': .* gorgonia or unit, got 'percent'"),
+        ("--scaling", "percent", "'--scaling': .* one of gorgonia, unit, standard, got 'percent'"),
         ("--nonsense", "1", "--nonsense"),
     ],
 )

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ from runs import CURVES, FILES, metrics_of, process, result_of, train, wait_for,
 import fastcnn as fc
 from fastcnn.checkpoint import load_checkpoint
 from fastcnn.data import write_idx
+from fastcnn.serialize import write_model_file
 
 KILLS = int(os.environ.get("FASTCNN_KILLS", "5"))
 
@@ -203,6 +204,59 @@ def test_a_complete_run_says_so_and_goes_on_with_more_epochs(digits, tmp_path, d
     assert result_of(done) == result_of(at_once)
 
 
+@pytest.fixture
+def planned(digits, tmp_path):
+    """A run of three epochs of which two are kept, with a schedule over all of them; and its twin at one go."""
+    options = ("--recipe", "fast", "--data-dir", digits, "--epochs", 3, "--batch-size", 20, "--quiet")
+    twin, folder = tmp_path / "at once", tmp_path / "run"
+    assert train(*options, "--run-dir", twin) == 0
+    killed = """if True:
+        import os, runpy
+        from fastcnn.optim import Adam
+        update = Adam.update
+        def update_or_die(self, *arguments):
+            if self.steps == 7:
+                os._exit(9)
+            update(self, *arguments)
+        Adam.update = update_or_die
+        runpy.run_module("fastcnn.train", run_name="__main__")
+    """
+    run = process(*options, "--run-dir", folder, interpreter=("-c", killed))
+    run.communicate()
+    assert run.returncode == 9 and load_checkpoint(folder / "last.safetensors").progress.epoch == 2
+    return folder, twin
+
+
+def test_a_run_with_a_schedule_goes_on_to_the_same_bits(planned):
+    folder, twin = planned
+    finish(folder, "--epochs", 3)
+    assert result_of(folder) == result_of(twin)
+
+
+def test_the_epochs_of_a_schedule_can_not_be_changed_later(planned, capsys):
+    for run in planned:
+        assert_refused(
+            capsys, run, "--epochs", 5, says="--epochs can't become 5: the one-cycle schedule of this run is"
+        )
+    edit(planned[0], "settings", epochs=5)
+    assert_refused(capsys, planned[0], says="last.safetensors is not of this run")
+
+
+def test_a_run_begun_before_there_were_schedules_goes_on(digits, tmp_path, done):
+    config = json.loads((done / "config.json").read_text())
+    for name in ("schedule", "warmup", "dropout"):
+        del config["settings"][name]
+    (done / "config.json").write_text(json.dumps(config))
+    checkpoint = load_checkpoint(done / "last.safetensors")
+    recipe = {name: value for name, value in config["settings"].items() if name != "epochs"}
+    metadata = {**checkpoint.metadata, "recipe": recipe, "progress": asdict(checkpoint.progress)}
+    write_model_file(done / "last.safetensors", checkpoint.model, checkpoint.optimizer_state, metadata)
+    assert train("--resume", done, "--epochs", 4, "--quiet") == 0
+    at_once = tmp_path / "at once"
+    assert train("--data-dir", digits, "--epochs", 4, "--batch-size", 20, "--run-dir", at_once, "--quiet") == 0
+    assert result_of(done) == result_of(at_once)
+
+
 def test_the_best_checkpoint_is_that_of_the_highest_test_accuracy(done):
     rows = metrics_of(done)
     best = max(rows, key=lambda row: row["test_accuracy"])["epoch"]
@@ -215,6 +269,7 @@ def test_the_best_checkpoint_is_that_of_the_highest_test_accuracy(done):
     "options",
     [
         ["--lr", 0.1], ["--model", "lenet5"], ["--seed", 0], ["--batch-size", 20], ["--no-shuffle"], ["--dry-run"],
+        ["--recipe", "fast"], ["--schedule", "cosine"], ["--no-dropout"],
         ["--run-dir", "other"], ["--dataset", "sample"], ["--limit", 3], ["--debug"],
     ],
     ids=lambda options: options[0],

@@ -86,7 +86,9 @@ def test_profile_shows_where_the_time_went(digits, tmp_path, capsys):
     options = ("--profile", "--data-dir", digits, "--epochs", 1)
     assert train(*options, "--run-dir", tmp_path / "run") == 0
     table = capsys.readouterr().out.partition("\n\n")[2].splitlines()
-    assert table[0].split() == ["layer", "type", "forward", "backward", "evaluation", "total", "%"]
+    assert table[0].split() == [
+        "layer", "type", "forward", "backward", "evaluation", "total", "%", "GF/s", "%", "of", "peak"
+    ]  # fmt: skip
     assert table[2].split()[:2] == ["conv1+relu1+pool1", "ConvStage"] and table[-1].startswith("total")
     assert train(*options, "--json", "--run-dir", tmp_path / "other") == 0
     rows = events_of(capsys.readouterr().out)[-1]["profile"]

@@ -23,7 +23,9 @@ def test_images_become_numbers(which, dtype, scaling):
 
 
 @SELECTIONS
-@pytest.mark.parametrize(("form", "on", "off"), [("soft", 0.9, 0.1), ("one-hot", 1.0, 0.0)])
+@pytest.mark.parametrize(
+    ("form", "on", "off"), [("soft", 0.9, 0.1), ("one-hot", 1.0, 0.0), ("smooth", 0.9 + 0.1 / 11, 0.1 / 11)]
+)
 def test_labels_become_targets(which, form, on, off):
     targets = ImageSamples(IMAGES, LABELS, "float64", targets=form, classes=11).targets(which)
     expected = np.where(np.arange(11) == LABELS[which][:, None], on, off)
@@ -46,8 +48,8 @@ def test_labels_may_stay_as_they_are():
         ({"images": IMAGES / 255}, fc.DTypeError, "expected uint8 images, got float64"),
         ({"images": IMAGES[:, 0]}, fc.DataError, r"expected images \(N, C, H, W\), got shape \(6, 4, 5\)"),
         ({"dtype": "int8"}, fc.DTypeError, "ImageSamples: dtype must be float32 or float64"),
-        ({"scaling": "z"}, fc.ConfigError, "ImageSamples: scaling must be gorgonia or unit"),
-        ({"targets": "hot"}, fc.ConfigError, "ImageSamples: targets must be one of soft, one-hot, index"),
+        ({"scaling": "z"}, fc.ConfigError, "ImageSamples: scaling must be one of gorgonia, unit, standard"),
+        ({"targets": "hot"}, fc.ConfigError, "ImageSamples: targets must be one of soft, one-hot, smooth, index"),
         ({"classes": 0}, fc.ConfigError, "ImageSamples: classes must be"),
     ],
     ids=range(11),

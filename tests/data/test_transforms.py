@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastcnn.data import pixel_table, scale_pixels, soft_targets
+from fastcnn.data import load_dataset, pixel_table, scale_pixels, soft_targets
 from fastcnn.errors import ConfigError, DataError, DTypeError
 
 
@@ -16,7 +16,13 @@ def test_unit_pixels_run_from_0_to_1():
     assert pixel_table("unit", "float64").tolist() == [px / 255 for px in range(256)]
 
 
-@pytest.mark.parametrize("scaling", ["gorgonia", "unit"])
+def test_standard_pixels_have_mean_0_and_deviation_1_over_the_digits():
+    assert pixel_table("standard", "float64").tolist() == [(px / 255 - 0.1307) / 0.3081 for px in range(256)]
+    pixels = scale_pixels(load_dataset("sample").train_images, "standard", "float64")
+    assert abs(pixels.mean()) < 0.01 and abs(pixels.std() - 1) < 0.01
+
+
+@pytest.mark.parametrize("scaling", ["gorgonia", "unit", "standard"])
 def test_float32_is_the_rounded_float64(scaling):
     table = pixel_table(scaling, np.float32)
     assert table.dtype == np.float32
