@@ -12,6 +12,7 @@
 #include "shape.h"
 #include "vec.h"
 
+#include "exp.inc"
 #include "transpose.inc"
 
 #include "multiply.inc"

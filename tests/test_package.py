@@ -7,8 +7,8 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 import threading
+import time
 import tracemalloc
 from importlib.util import find_spec
 from pathlib import Path

@@ -90,8 +90,8 @@ MUTATIONS = [
     Mutation(
         "im2col: column outside the image not zero",
         "im2col.inc",
-        "for (; j < first; j++)\n            *to++ = 0;",
-        "for (; j < first; j++)\n            *to++ = 1;",
+        "for (int64_t j = j0; j < first; j++)\n            *to++ = 0;",
+        "for (int64_t j = j0; j < first; j++)\n            *to++ = 1;",
     ),
     Mutation("col2im: overlapping cells overwritten", "im2col.inc", "*to += columns[", "*to = columns["),
     Mutation(
@@ -169,15 +169,19 @@ MUTATIONS = [
         "dy * (x > 0 ? 1 : slope)",
         "dy * (x >= 0 ? 1 : slope)",
     ),
-    Mutation("sigmoid: of |x|", "pointwise.inc", "(x >= 0 ? 1 : e) / (1 + e)", "1 / (1 + e)"),
+    Mutation("sigmoid: of |x|", "pointwise.inc", "blend(x >= 0, splat(1), e) / (1 + e)", "1 / (1 + e)"),
     Mutation(
         "sigmoid: exp overflows",
         "pointwise.inc",
-        "const real e = MATH(exp)(-MATH(fabs)(x));\n    return (x >= 0 ? 1 : e) / (1 + e);",
-        "const real e = MATH(exp)(x);\n    return e / (1 + e);",
+        "const vec e = exp_of(minus_absolute(x));\n    return blend(x >= 0, splat(1), e) / (1 + e);",
+        "const vec e = exp_of(x);\n    return e / (1 + e);",
     ),
     Mutation("sigmoid backward: a factor left out", "pointwise.inc", "dy * (y * (1 - y))", "dy * (1 - y)"),
-    Mutation("tanh: sinh", "pointwise.inc", "MATH(tanh)(x)", "MATH(sinh)(x)"),
+    Mutation(
+        "tanh: digits cancel", "pointwise.inc", "expm1_of(2 * minus_absolute(x));", "exp_of(2 * minus_absolute(x)) - 1;"
+    ),
+    Mutation("exp: the lower part of ln 2 forgotten", "exp.inc", " - whole * splat(EXP_LN2_LOW);", ";"),
+    Mutation("exp: 2^n overflows", "exp.inc", "vec_bits half = n >> 1;", "vec_bits half = n & 0;"),
     Mutation("tanh backward: digits cancel", "pointwise.inc", "(1 - y) * (1 + y)", "1 - y * y"),
     Mutation("add: subtracts", "pointwise.inc", "EACH(add, x, y, x + y)", "EACH(add, x, y, x - y)"),
     Mutation("concat: parts written over each other's rows", "copy.inc", "row * c->to_pitch", "row * c->width"),
@@ -252,12 +256,11 @@ MUTATIONS = [
     Mutation(
         "softmax: maximum of the first class only",
         "softmax.inc",
-        "maximum = x[j] > maximum || x[j] != x[j] ? x[j] : maximum;",
-        "maximum = x[0];",
+        "most = blend((next > most) | (next != next), next, most);",
+        "most = load_logits(x, classes);",
     ),
-    Mutation(
-        "log_softmax backward: sum left out", "softmax.inc", "dx[j] = dy[j] - MATH(exp)(y[j]) * sum;", "dx[j] = dy[j];"
-    ),
+    Mutation("log_softmax backward: sum left out", "softmax.inc", " - exp_of(load_first(y + j, count)) * sum,", ","),
+    Mutation("softmax: lanes behind the row count", "softmax.inc", ", splat(-(real)INFINITY));", ", splat(0));"),
     Mutation("cross-entropy backward: targets taken to sum to 1", "softmax.inc", "dx[j] / sum * mass", "dx[j] / sum"),
     Mutation(
         "conv_pool: a pixel of the window reads its neighbour",
@@ -319,6 +322,7 @@ LIKELIEST = {
     "conv_pool_input.inc": "test_ops_fused.py",
     "conv_pool_weight.inc": "test_ops_fused.py",
     "../fastcnn/backends/cpu/fused.py": "test_ops_fused.py",
+    "exp.inc": "test_ops_activations.py",
     "avg_pool.inc": "test_ops_avg_pool.py",
     "copy.inc": "test_ops_joining.py",
     "matmul.inc": "test_ops_matmul.py",
