@@ -17,6 +17,8 @@
 
 #include "multiply.inc"
 
+#include "dots.inc"
+
 #include "pool.inc"
 
 #include "avg_pool.inc"
@@ -34,6 +36,7 @@
 #include "conv_direct.inc"
 #include "conv_im2col.inc"
 #include "conv_weight.inc"
+#include "conv_weight_dots.inc"
 
 #include "conv.inc"
 

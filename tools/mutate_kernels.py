@@ -84,6 +84,31 @@ MUTATIONS = [
         "store(to, load(to) + total[k][v]);",
         "store(to, total[k][v]);",
     ),
+    Mutation("dots: the end of a row left out", "dots.inc", "if (q < s->width)", "if (q + 1 < s->width)"),
+    Mutation(
+        "weight gradient by dots: a group of images forgotten",
+        "conv_weight_dots.inc",
+        "for (int64_t group = 0; group",
+        "for (int64_t group = 1; group",
+    ),
+    Mutation(
+        "im2col in place: bias of the wrong channel",
+        "conv_im2col.inc",
+        "plan->bias[panel * TILE_M + m]",
+        "plan->bias[m]",
+    ),
+    Mutation(
+        "im2col input gradient: weights not turned",
+        "conv_im2col.inc",
+        "plan->weight[k * plan->shape->out_channels + panel * TILE_M + m]",
+        "plan->weight[k + panel * TILE_M + m]",
+    ),
+    Mutation(
+        "matmul: a vector between strips left out",
+        "matmul.inc",
+        "* strip / ceil_div(n, TILE_WIDTH) * VL",
+        "* strip / ceil_div(n, TILE_WIDTH) * VL + (strip == 1)",
+    ),
     Mutation(
         "im2col forward: bias of the wrong channel", "conv_im2col.inc", "plan->bias[channel + m]", "plan->bias[channel]"
     ),
