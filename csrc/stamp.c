@@ -12,9 +12,12 @@
 #include "shape.h"
 #include "vec.h"
 
+#include "exp.inc"
 #include "transpose.inc"
 
 #include "multiply.inc"
+
+#include "dots.inc"
 
 #include "pool.inc"
 
@@ -43,6 +46,7 @@
 #include "conv_direct.inc"
 #include "conv_im2col.inc"
 #include "conv_weight.inc"
+#include "conv_weight_dots.inc"
 
 #include "conv.inc"
 

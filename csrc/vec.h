@@ -76,6 +76,18 @@ INLINE vec load_first(const real *from, int64_t count)
     return (vec)_mm512_maskz_loadu_pd((__mmask8)((1u << count) - 1), from);
 #elif defined(__AVX512F__)
     return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), from);
+#elif defined(__AVX2__)
+    static const real_bits lanes[2 * VL] = {-1, -1, -1, -1, /* as many before the middle as a vec has lanes */
+#ifndef FC_DOUBLE
+                                            -1, -1, -1, -1,
+#endif
+    };
+    const __m256i mask = _mm256_loadu_si256((const __m256i *)(lanes + VL - count));
+#ifdef FC_DOUBLE
+    return (vec)_mm256_maskload_pd(from, mask);
+#else
+    return (vec)_mm256_maskload_ps(from, mask);
+#endif
 #else
     if (count == VL)
         return load(from);

@@ -84,14 +84,39 @@ MUTATIONS = [
         "store(to, load(to) + total[k][v]);",
         "store(to, total[k][v]);",
     ),
+    Mutation("dots: the end of a row left out", "dots.inc", "if (q < s->width)", "if (q + 1 < s->width)"),
+    Mutation(
+        "weight gradient by dots: a group of images forgotten",
+        "conv_weight_dots.inc",
+        "for (int64_t group = 0; group",
+        "for (int64_t group = 1; group",
+    ),
+    Mutation(
+        "im2col in place: bias of the wrong channel",
+        "conv_im2col.inc",
+        "plan->bias[panel * TILE_M + m]",
+        "plan->bias[m]",
+    ),
+    Mutation(
+        "im2col input gradient: weights not turned",
+        "conv_im2col.inc",
+        "plan->weight[k * plan->shape->out_channels + panel * TILE_M + m]",
+        "plan->weight[k + panel * TILE_M + m]",
+    ),
+    Mutation(
+        "matmul: a vector between strips left out",
+        "matmul.inc",
+        "* strip / ceil_div(n, TILE_WIDTH) * VL",
+        "* strip / ceil_div(n, TILE_WIDTH) * VL + (strip == 1)",
+    ),
     Mutation(
         "im2col forward: bias of the wrong channel", "conv_im2col.inc", "plan->bias[channel + m]", "plan->bias[channel]"
     ),
     Mutation(
         "im2col: column outside the image not zero",
         "im2col.inc",
-        "for (; j < first; j++)\n            *to++ = 0;",
-        "for (; j < first; j++)\n            *to++ = 1;",
+        "for (int64_t j = j0; j < first; j++)\n            *to++ = 0;",
+        "for (int64_t j = j0; j < first; j++)\n            *to++ = 1;",
     ),
     Mutation("col2im: overlapping cells overwritten", "im2col.inc", "*to += columns[", "*to = columns["),
     Mutation(
@@ -169,15 +194,19 @@ MUTATIONS = [
         "dy * (x > 0 ? 1 : slope)",
         "dy * (x >= 0 ? 1 : slope)",
     ),
-    Mutation("sigmoid: of |x|", "pointwise.inc", "(x >= 0 ? 1 : e) / (1 + e)", "1 / (1 + e)"),
+    Mutation("sigmoid: of |x|", "pointwise.inc", "blend(x >= 0, splat(1), e) / (1 + e)", "1 / (1 + e)"),
     Mutation(
         "sigmoid: exp overflows",
         "pointwise.inc",
-        "const real e = MATH(exp)(-MATH(fabs)(x));\n    return (x >= 0 ? 1 : e) / (1 + e);",
-        "const real e = MATH(exp)(x);\n    return e / (1 + e);",
+        "const vec e = exp_of(minus_absolute(x));\n    return blend(x >= 0, splat(1), e) / (1 + e);",
+        "const vec e = exp_of(x);\n    return e / (1 + e);",
     ),
     Mutation("sigmoid backward: a factor left out", "pointwise.inc", "dy * (y * (1 - y))", "dy * (1 - y)"),
-    Mutation("tanh: sinh", "pointwise.inc", "MATH(tanh)(x)", "MATH(sinh)(x)"),
+    Mutation(
+        "tanh: digits cancel", "pointwise.inc", "expm1_of(2 * minus_absolute(x));", "exp_of(2 * minus_absolute(x)) - 1;"
+    ),
+    Mutation("exp: the lower part of ln 2 forgotten", "exp.inc", " - whole * splat(EXP_LN2_LOW);", ";"),
+    Mutation("exp: 2^n overflows", "exp.inc", "vec_bits half = n >> 1;", "vec_bits half = n & 0;"),
     Mutation("tanh backward: digits cancel", "pointwise.inc", "(1 - y) * (1 + y)", "1 - y * y"),
     Mutation("add: subtracts", "pointwise.inc", "EACH(add, x, y, x + y)", "EACH(add, x, y, x - y)"),
     Mutation("concat: parts written over each other's rows", "copy.inc", "row * c->to_pitch", "row * c->width"),
@@ -252,12 +281,11 @@ MUTATIONS = [
     Mutation(
         "softmax: maximum of the first class only",
         "softmax.inc",
-        "maximum = x[j] > maximum || x[j] != x[j] ? x[j] : maximum;",
-        "maximum = x[0];",
+        "most = blend((next > most) | (next != next), next, most);",
+        "most = load_logits(x, classes);",
     ),
-    Mutation(
-        "log_softmax backward: sum left out", "softmax.inc", "dx[j] = dy[j] - MATH(exp)(y[j]) * sum;", "dx[j] = dy[j];"
-    ),
+    Mutation("log_softmax backward: sum left out", "softmax.inc", " - exp_of(load_first(y + j, count)) * sum,", ","),
+    Mutation("softmax: lanes behind the row count", "softmax.inc", ", splat(-(real)INFINITY));", ", splat(0));"),
     Mutation("cross-entropy backward: targets taken to sum to 1", "softmax.inc", "dx[j] / sum * mass", "dx[j] / sum"),
     Mutation(
         "conv_pool: a pixel of the window reads its neighbour",
@@ -396,6 +424,7 @@ LIKELIEST = {
     "conv_pool_one.inc": "test_ops_fused.py",
     "conv_pool_weight.inc": "test_ops_fused.py",
     "../fastcnn/backends/cpu/fused.py": "test_ops_fused.py",
+    "exp.inc": "test_ops_activations.py",
     "avg_pool.inc": "test_ops_avg_pool.py",
     "copy.inc": "test_ops_joining.py",
     "linear.inc": "test_ops_linear.py",
