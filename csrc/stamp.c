@@ -51,10 +51,15 @@
 #include "conv.inc"
 
 #include "conv_pool.inc"
+
+#include "conv_pool_few.inc"
+
 #include "active.inc"
 #include "conv_pool_one.inc"
 #include "conv_pool_weight.inc"
 #include "conv_pool_input.inc"
+
+#include "conv_pool_choice.inc"
 
 #ifdef FC_DOUBLE
 typedef fc_kernels_float64 kernel_table;

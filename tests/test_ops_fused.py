@@ -43,6 +43,9 @@ def pooled_case(case, window, fill, dtype):
 @every_isa
 @every_dtype
 @given(case=conv_cases(), window=windows)
+@example(case=LARGE, window=(1, 1))
+@example(case=LARGE, window=(2, 2))
+@example(case=LARGE, window=(3, 3))
 def test_forward_is_exact_on_integers(isa, dtype, case, window):
     x, weight, bias, _ = pooled_case(case, window, integers, dtype)
     with use_isa(isa), poisoned_memory():

@@ -372,6 +372,19 @@ MUTATIONS = [
         "for (int a = 0; a < pool && a < 1; a++)",
     ),
     Mutation(
+        "conv_pool, few channels: a dead window's winner stays",
+        "conv_pool_few.inc",
+        "winner = ~dead & winner;",
+        "",
+    ),
+    Mutation(
+        "conv_pool, few channels: the cells of a row come from the row before",
+        "conv_pool_few.inc",
+        "(i * plan->pool + u) * plan->padded_row",
+        "(i * plan->pool + u - (i > 0)) * plan->padded_row",
+    ),
+    Mutation("conv_pool, few channels: bias left out", "conv_pool_few.inc", "splat(plan->bias ?", "splat(0 ?"),
+    Mutation(
         "conv_pool weight gradient: last entry of a list left out",
         "conv_pool_weight.inc",
         "e < list->length; e++",
@@ -438,6 +451,7 @@ LIKELIEST = {
     "softmax.inc": "test_ops_softmax.py",
     "sparse.inc": "test_ops_linear.py",
     "sums.inc": "test_ops_optimizer.py",
+    "conv_pool_few.inc": "test_ops_fused.py",
     "winograd.inc": "test_ops_winograd.py",
     "winograd_output.inc": "test_ops_winograd.py",
     "winograd_transform.inc": "test_ops_winograd.py",
