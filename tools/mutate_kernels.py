@@ -279,7 +279,7 @@ MUTATIONS = [
     ),
     Mutation("linear: bias left out", "linear.inc", "y[j] += c->bias[column + j];", "y[j] += 0;"),
     Mutation("linear: ReLU left out", "linear.inc", "y[j] = y[j] <= 0 ? 0 : y[j];", "y[j] += 0;"),
-    Mutation("linear: dropout by the column", "linear.inc", "drop(d, i + j,", "drop(d, column + j,"),
+    Mutation("linear: dropout by the column", "linear.inc", "low = (uint32_t)i;", "low = (uint32_t)column;"),
     Mutation(
         "linear backward: gradients that ReLU cut count", "linear.inc", "y[o] <= 0 ? 0 : dy[o] * plan", "dy[o] * plan"
     ),
