@@ -59,24 +59,24 @@ static inline size_t fc_conv_pool_workspace(fc_target on, const fc_conv_shape *s
 }
 
 static inline void fc_conv_pool(fc_target on, const fc_conv_shape *s, int64_t pool, fc_algorithm algorithm,
-                                const void *x, const void *weight, const void *bias, void *y, uint8_t *argmax,
-                                void *workspace)
+                                const fc_drop_rule *dropout, const void *x, const void *weight, const void *bias,
+                                void *y, uint8_t *argmax, void *workspace)
 {
-    FC_CALL(on, conv_pool, s, pool, algorithm, x, weight, bias, y, argmax, workspace, on.workers);
+    FC_CALL(on, conv_pool, s, pool, algorithm, dropout, x, weight, bias, y, argmax, workspace, on.workers);
 }
 
-static inline void fc_conv_pool_backward_input(fc_target on, const fc_conv_shape *s, int64_t pool, const void *dy,
-                                               const void *y, const uint8_t *argmax, const void *weight, void *dx,
-                                               void *workspace)
+static inline void fc_conv_pool_backward_input(fc_target on, const fc_conv_shape *s, int64_t pool, double p,
+                                               const void *dy, const void *y, const uint8_t *argmax,
+                                               const void *weight, void *dx, void *workspace)
 {
-    FC_CALL(on, conv_pool_backward_input, s, pool, dy, y, argmax, weight, dx, workspace, on.workers);
+    FC_CALL(on, conv_pool_backward_input, s, pool, p, dy, y, argmax, weight, dx, workspace, on.workers);
 }
 
-static inline void fc_conv_pool_backward_weight(fc_target on, const fc_conv_shape *s, int64_t pool, const void *dy,
-                                                const void *y, const uint8_t *argmax, const void *x, void *dweight,
-                                                void *dbias, void *workspace)
+static inline fc_status fc_conv_pool_backward_weight(fc_target on, const fc_conv_shape *s, int64_t pool, double p,
+                                                     const void *dy, const void *y, const uint8_t *argmax,
+                                                     const void *x, void *dweight, void *dbias, void *workspace)
 {
-    FC_CALL(on, conv_pool_backward_weight, s, pool, dy, y, argmax, x, dweight, dbias, workspace, on.workers);
+    return FC_CALL(on, conv_pool_backward_weight, s, pool, p, dy, y, argmax, x, dweight, dbias, workspace, on.workers);
 }
 
 static inline void fc_channel_sum(fc_target on, int64_t batch, int64_t channels, int64_t plane, const void *x,

@@ -25,10 +25,12 @@ cdef extern from "dispatch.h" nogil:
         bool_t transpose_a, transpose_b
     ctypedef struct fc_linear_shape:
         int64_t batch, inputs, outputs
-    ctypedef struct fc_linear_end:
-        bool_t relu
+    ctypedef struct fc_drop_rule:
         double p
         uint64_t seed, offset
+    ctypedef struct fc_linear_end:
+        bool_t relu
+        fc_drop_rule dropout
     ctypedef enum fc_isa:
         FC_BASELINE, FC_ISA_COUNT
 
@@ -57,12 +59,12 @@ cdef extern from "dispatch.h" nogil:
     bint fc_winograd_fits(const fc_conv_shape *)
     int fc_winograd_tile(fc_target, const fc_conv_shape *, fc_direction, int64_t, fc_algorithm)
     size_t fc_conv_pool_workspace(fc_target, const fc_conv_shape *, fc_direction, int64_t, fc_algorithm)
-    void fc_conv_pool(fc_target, const fc_conv_shape *, int64_t, fc_algorithm, const void *, const void *,
-                      const void *, void *, uint8_t *, void *)
-    void fc_conv_pool_backward_input(fc_target, const fc_conv_shape *, int64_t, const void *, const void *,
+    void fc_conv_pool(fc_target, const fc_conv_shape *, int64_t, fc_algorithm, const fc_drop_rule *, const void *,
+                      const void *, const void *, void *, uint8_t *, void *)
+    void fc_conv_pool_backward_input(fc_target, const fc_conv_shape *, int64_t, double, const void *, const void *,
                                      const uint8_t *, const void *, void *, void *)
-    void fc_conv_pool_backward_weight(fc_target, const fc_conv_shape *, int64_t, const void *, const void *,
-                                      const uint8_t *, const void *, void *, void *, void *)
+    fc_status fc_conv_pool_backward_weight(fc_target, const fc_conv_shape *, int64_t, double, const void *,
+                                           const void *, const uint8_t *, const void *, void *, void *, void *)
     void fc_conv2d_backward_weight(fc_target, const fc_conv_shape *, fc_algorithm, const void *, const void *, void *,
                                    void *)
     void fc_channel_sum(fc_target, int64_t, int64_t, int64_t, const void *, void *)

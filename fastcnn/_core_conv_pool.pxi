@@ -1,4 +1,4 @@
-"""Convolution, ReLU and max-pooling in one pass: a part of _core.pyx, which includes it."""
+"""Convolution, ReLU, max-pooling and dropout in one pass: a part of _core.pyx, which includes it."""
 
 
 def conv_pool_fits(ConvShape shape, int64_t pool):
@@ -7,37 +7,41 @@ def conv_pool_fits(ConvShape shape, int64_t pool):
 
 
 def conv_pool(ConvShape shape, PoolShape pooling, int64_t pool, int algorithm, cnp.ndarray x, cnp.ndarray weight,
-              cnp.ndarray bias):
+              cnp.ndarray bias, double p, uint64_t seed, uint64_t offset):
+    """y, dropped out where p > 0, and argmax."""
     cdef cnp.ndarray y = _new(pooling.output, cnp.PyArray_TYPE(x))
     cdef cnp.ndarray argmax = _new(pooling.output, cnp.NPY_UINT8)
     cdef fc_target on = _target(x)
     cdef void *bias_data = NULL if bias is None else _data(bias)
+    cdef fc_drop_rule dropout
+    dropout.p, dropout.seed, dropout.offset = p, seed, offset
     cdef Block scratch = Block(fc_conv_pool_workspace(on, &shape.c, FC_FORWARD, pool, <fc_algorithm>algorithm))
     with nogil:
-        fc_conv_pool(on, &shape.c, pool, <fc_algorithm>algorithm, _data(x), _data(weight), bias_data, _data(y),
-                     <uint8_t *>_data(argmax), scratch.memory)
+        fc_conv_pool(on, &shape.c, pool, <fc_algorithm>algorithm, &dropout, _data(x), _data(weight), bias_data,
+                     _data(y), <uint8_t *>_data(argmax), scratch.memory)
     return y, argmax
 
 
-def conv_pool_backward_input(ConvShape shape, int64_t pool, cnp.ndarray dy, cnp.ndarray y, cnp.ndarray argmax,
-                             cnp.ndarray weight):
+def conv_pool_backward_input(ConvShape shape, int64_t pool, double p, cnp.ndarray dy, cnp.ndarray y,
+                             cnp.ndarray argmax, cnp.ndarray weight):
     cdef cnp.ndarray dx = _new(shape.input, cnp.PyArray_TYPE(dy))
     cdef fc_target on = _target(dy)
     cdef Block scratch = Block(fc_conv_pool_workspace(on, &shape.c, FC_BACKWARD_INPUT, pool, FC_AUTO))
     with nogil:
-        fc_conv_pool_backward_input(on, &shape.c, pool, _data(dy), _data(y), <uint8_t *>_data(argmax), _data(weight),
-                                    _data(dx), scratch.memory)
+        fc_conv_pool_backward_input(on, &shape.c, pool, p, _data(dy), _data(y), <uint8_t *>_data(argmax),
+                                    _data(weight), _data(dx), scratch.memory)
     return dx
 
 
-def conv_pool_backward_weight(ConvShape shape, int64_t pool, cnp.ndarray dy, cnp.ndarray y, cnp.ndarray argmax,
-                              cnp.ndarray x):
-    """dweight and dbias."""
+def conv_pool_backward_weight(ConvShape shape, int64_t pool, double p, cnp.ndarray dy, cnp.ndarray y,
+                              cnp.ndarray argmax, cnp.ndarray x):
+    """dweight and dbias, or None if an argmax is not a cell of its window."""
     cdef cnp.ndarray dweight = _new(shape.weight, cnp.PyArray_TYPE(dy))
     cdef cnp.ndarray dbias = _new((shape.weight[0],), cnp.PyArray_TYPE(dy))
     cdef fc_target on = _target(dy)
     cdef Block scratch = Block(fc_conv_pool_workspace(on, &shape.c, FC_BACKWARD_WEIGHT, pool, FC_AUTO))
+    cdef fc_status status
     with nogil:
-        fc_conv_pool_backward_weight(on, &shape.c, pool, _data(dy), _data(y), <uint8_t *>_data(argmax), _data(x),
-                                     _data(dweight), _data(dbias), scratch.memory)
-    return dweight, dbias
+        status = fc_conv_pool_backward_weight(on, &shape.c, pool, p, _data(dy), _data(y), <uint8_t *>_data(argmax),
+                                              _data(x), _data(dweight), _data(dbias), scratch.memory)
+    return (dweight, dbias) if status == FC_OK else None

@@ -12,7 +12,7 @@ def linear(cnp.ndarray x, cnp.ndarray weight, cnp.ndarray bias, bint relu, doubl
     cdef fc_linear_shape shape = _linear_shape(x, weight)
     cdef cnp.ndarray y = matmul(x, weight, shape.batch, shape.outputs, shape.inputs, False, True)
     cdef fc_linear_end end
-    end.relu, end.p, end.seed, end.offset = relu, p, seed, offset
+    end.relu, end.dropout.p, end.dropout.seed, end.dropout.offset = relu, p, seed, offset
     cdef fc_target on = _target(x)
     cdef void *bias_data = NULL if bias is None else _data(bias)
     if bias is not None or relu or p > 0:

@@ -1,8 +1,9 @@
-"""Chains of layers that run as one stage: convolution, ReLU, max-pooling; or a fully connected layer, ReLU, dropout.
+"""Chains of layers that run as one stage: convolution or fully connected layer, and what follows it.
 
-A stage has the layers' own parameters and gives what they would give, to rounding: its sums go in another order. The
-convolution's output is never stored, and the way back visits active windows only (csrc/conv_pool.inc). Models run their
-layers in steps; without stages a step is a layer.
+Behind a convolution these are ReLU, max-pooling, and perhaps dropout; behind a fully connected layer, ReLU and perhaps
+dropout. A stage has the layers' own parameters and gives what they would give, to rounding: its sums go in another
+order. The convolution's output is never stored, and the way back visits active windows only (csrc/conv_pool.inc).
+Models run their layers in steps; without stages a step is a layer.
 """
 
 from collections import Counter
@@ -33,20 +34,22 @@ class Step(NamedTuple):
 
 
 class ConvStage(Layer):
-    """Conv2d, ReLU and MaxPool2d in one pass.
+    """Conv2d, ReLU, MaxPool2d, and perhaps Dropout in one pass.
 
     Args:
         convolution: With stride 1 and dilation 1.
         relu: Named in messages.
         pool: Square windows side by side, without padding.
+        dropout: None if there is none. Draws as it does alone.
     """
 
     skips_input_gradient = True
 
-    def __init__(self, convolution: Conv2d, relu: ReLU, pool: MaxPool2d) -> None:
-        self.name = f"{convolution.name}+{relu.name}+{pool.name}"
+    def __init__(self, convolution: Conv2d, relu: ReLU, pool: MaxPool2d, dropout: Dropout | None = None) -> None:
+        self.name = "+".join(str(layer.name) for layer in (convolution, relu, pool, dropout) if layer is not None)
         self.convolution = convolution
         self.pool = pool
+        self.dropout = dropout
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return self.pool.output_shape(self.convolution.output_shape(input_shape))
@@ -54,29 +57,33 @@ class ConvStage(Layer):
     def multiply_adds(self, input_shape: Shape) -> int:
         return self.convolution.multiply_adds(input_shape)
 
-    def kernels(self, input_shape: Shape) -> tuple[str, str, str]:
-        """What the summary says of the three layers: conv_pool where that takes the shape, else their own."""
+    def kernels(self, input_shape: Shape) -> tuple[str, ...]:
+        """What the summary says of the layers: conv_pool where that takes the shape, else their own."""
         convolution, pool = self.convolution, self.pool
+        others = 2 if self.dropout is None else 3
         weight, how = convolution.weight, {"padding": convolution.padding, "pool_size": pool.kernel_size}
         chosen = ops.conv2d_relu_max_pool2d_algorithm(input_shape, weight.shape, **how, dtype=weight.dtype)
         if chosen is None:
-            return convolution.kernel(input_shape), "", ""
+            return convolution.kernel(input_shape), *[""] * others
         if convolution.algorithm != "auto":
             chosen = convolution.algorithm
         kernel = "conv_pool" if chosen == "direct" else chosen
-        return kernel, f"in {convolution.name}", f"in {convolution.name}"
+        return kernel, *[f"in {convolution.name}"] * others
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
         step = Training.of(training)
         wants_dx = step is None or step.input_gradient
         weight, bias = self.convolution.weight, self.convolution.bias
         how = (1, self.convolution.padding, 1, self.pool.kernel_size, self.convolution.algorithm)
-        y, argmax = ops.conv2d_relu_max_pool2d(x, weight.data, None if bias is None else bias.data, *how)
+        p, seed, offset = 0.0, 0, 0
+        if step is not None and self.dropout is not None:
+            p, seed, offset = self.dropout.p, step.seed, step.offset
+        y, argmax = ops.conv2d_relu_max_pool2d(
+            x, weight.data, None if bias is None else bias.data, *how, p, seed, offset
+        )
 
         def backward(dy: Array) -> Array | None:
-            dx, dweight, dbias = ops.conv2d_relu_max_pool2d_backward(
-                dy, y, argmax, x, weight.data, *how, input_gradient=wants_dx
-            )
+            dx, dweight, dbias = ops.conv2d_relu_max_pool2d_backward(dy, y, argmax, x, weight.data, *how, p, wants_dx)
             weight.grad = dweight
             if bias is not None:
                 bias.grad = dbias
@@ -99,7 +106,7 @@ def in_stages(layers: Sequence[Layer], sources: Sequence[tuple[int, ...]], outpu
     inside: set[int] = set()
     for index in range(len(layers)):
         chain = [index]
-        while len(chain) < 3 and users[chain[-1] + 1] == 1 and (chain[-1] + 1) in user_of:
+        while len(chain) < 4 and users[chain[-1] + 1] == 1 and (chain[-1] + 1) in user_of:
             chain.append(user_of[chain[-1] + 1])
         stage, length = _stage([layers[i] for i in chain])
         if stage is not None:
@@ -112,10 +119,11 @@ def in_stages(layers: Sequence[Layer], sources: Sequence[tuple[int, ...]], outpu
 def _stage(chain: Sequence[Any]) -> tuple[Layer | None, int]:
     """The stage that a chain begins with, if any, and how many layers it takes."""
     kinds = [type(layer) for layer in chain]
-    if kinds == [Conv2d, ReLU, MaxPool2d] and _fit(*chain[::2]):
-        return ConvStage(*chain), 3
-    if kinds == [Linear, ReLU, Dropout]:
-        return LinearStage(*chain), 3
+    if kinds[:3] == [Conv2d, ReLU, MaxPool2d] and _fit(chain[0], chain[2]):
+        length = 4 if kinds[3:] == [Dropout] else 3
+        return ConvStage(*chain[:length]), length
+    if kinds[:3] == [Linear, ReLU, Dropout]:
+        return LinearStage(*chain[:3]), 3
     if kinds[:2] == [Linear, ReLU]:
         return LinearStage(*chain[:2]), 2
     return None, 0

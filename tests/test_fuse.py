@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from support import use_threads
 
 import fastcnn as fc
@@ -14,7 +14,7 @@ from fastcnn.linear_stage import LinearStage
 
 
 def chain(bias=True, size=3, pool=2, dtype="float64", **options):
-    """Two stages with a dropout between, on maps that don't divide by the windows."""
+    """Two stages, the first of them with a dropout, on maps that don't divide by the windows."""
     return fc.Sequential(
         fc.Conv2d(1, 5, size, padding=size // 2, bias=bias), fc.ReLU(), fc.MaxPool2d(pool), fc.Dropout(0.2),
         fc.Conv2d(5, 17, size, padding=1, bias=bias), fc.ReLU(), fc.MaxPool2d(pool), fc.Flatten(),
@@ -36,7 +36,7 @@ def unfused(model):
 @pytest.mark.parametrize(("size", "pool"), [(1, 1), (3, 1), (3, 2), (5, 2), (3, 3), (7, 2), (2, 2), (4, 3)])
 def test_a_stage_gives_what_its_layers_give(bias, size, pool):
     model = chain(bias, size, pool)
-    assert stages_of(model) == ["conv1+relu1+pool1", "conv2+relu2+pool2"]
+    assert stages_of(model) == ["conv1+relu1+pool1+dropout1", "conv2+relu2+pool2"]
     x = np.random.default_rng(0).standard_normal((4, 1, 23, 21))
     results = []
     for one in (model, unfused(model)):
@@ -44,7 +44,27 @@ def test_a_stage_gives_what_its_layers_give(bias, size, pool):
         dx = backward(np.random.default_rng(1).standard_normal(y.shape))
         results.append([y, dx, *(parameter.grad for parameter in one.parameters())])
     for fused, apart in zip(*results, strict=True):
-        np.testing.assert_allclose(fused, apart, rtol=0, atol=1e-11 * max(1, np.abs(apart).max()))
+        assert_allclose(fused, apart, rtol=0, atol=1e-11 * max(1, np.abs(apart).max()))
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize(("algorithm", "dtype"), [("direct", "float64"), ("winograd", "float32")])
+def test_a_stage_draws_as_its_dropout_does(algorithm, dtype, dropout):
+    model = fc.Sequential(
+        fc.Conv2d(3, 17, 3, padding=1), fc.ReLU(), fc.MaxPool2d(2), fc.Dropout(dropout), fc.Dropout(0.5), dtype=dtype
+    )  # fmt: skip
+    model.convolve(algorithm)
+    assert stages_of(model) == ["conv1+relu1+pool1+dropout1"]
+    x = np.random.default_rng(0).standard_normal((3, 3, 15, 13)).astype(dtype)
+    tolerance = 1e-12 if dtype == "float64" else 2e-5
+    results = []
+    for one in (model, unfused(model)):
+        y, backward = one.forward(x, fc.Training(seed=3, step=2))
+        dx = backward(y)
+        results.append([y, one(x), dx, *(parameter.grad for parameter in one.parameters())])
+    for fused, apart in zip(*results, strict=True):
+        assert_allclose(fused, apart, rtol=0, atol=tolerance * max(1, np.abs(apart).max()))
+    assert_array_equal(results[0][0] == 0, results[1][0] == 0)
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -60,7 +80,7 @@ def test_a_fully_connected_stage_gives_the_bits_of_its_layers(bias, dropout):
         dx = backward(np.random.default_rng(1).standard_normal(y.shape).astype(np.float32))
         results.append([y, one(x), dx, *(parameter.grad for parameter in one.parameters())])
     for fused, apart in zip(*results, strict=True):
-        np.testing.assert_array_equal(fused, apart)
+        assert_array_equal(fused, apart)
 
 
 def test_training_in_stages_gives_the_same_bits_on_any_number_of_threads():

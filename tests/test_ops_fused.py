@@ -1,4 +1,4 @@
-"""Convolution, ReLU and max-pooling in one call, forwards and backwards: by one kernel, and by the three."""
+"""Convolution, ReLU, max-pooling and dropout in one call, both ways: by one kernel, and by a kernel each."""
 
 import numpy as np
 import pytest
@@ -20,11 +20,14 @@ from support import (
 
 from fastcnn import ops
 from fastcnn.backends import reference
+from fastcnn.errors import ShapeError
 
 LARGE = ConvCase((5, 3, 30, 31), (17, 3, 3, 3), (1, 1), (1, 1), (1, 1), seed=0)
 SMALL_IMAGES = ConvCase((83, 17, 7, 6), (35, 17, 3, 3), (1, 1), (1, 1), (1, 1), seed=0)  # several share a task
 ONE_CHANNEL = ConvCase((9, 1, 15, 14), (33, 1, 3, 3), (1, 1), (1, 1), (1, 1), seed=0)
+STRIPS = ConvCase((2, 40, 33, 33), (48, 40, 3, 3), (1, 1), (1, 1), (1, 1), seed=0)  # of an image, for Winograd's method
 windows = st.sampled_from(((2, 2), (1, 1), (3, 3), (3, 2)))
+rates = st.sampled_from((0.0, 0.5, 0.75, 1.0))  # of dropout: its factor is exact
 
 
 def small_integers(rng, shape, dtype):
@@ -42,28 +45,30 @@ def pooled_case(case, window, fill, dtype):
 
 @every_isa
 @every_dtype
-@given(case=conv_cases(), window=windows)
-@example(case=LARGE, window=(1, 1))
-@example(case=LARGE, window=(2, 2))
-@example(case=LARGE, window=(3, 3))
-def test_forward_is_exact_on_integers(isa, dtype, case, window):
+@given(case=conv_cases(), window=windows, p=rates)
+@example(case=LARGE, window=(1, 1), p=0.5)
+@example(case=LARGE, window=(2, 2), p=0.5)
+@example(case=LARGE, window=(3, 3), p=0.0)
+def test_forward_is_exact_on_integers(isa, dtype, case, window, p):
     x, weight, bias, _ = pooled_case(case, window, integers, dtype)
+    how = (*case.geometry, window, "direct", p, case.seed, 7)
     with use_isa(isa), poisoned_memory():
-        y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *case.geometry, window, "direct")
-    expected, winners = reference.conv2d_relu_max_pool2d(x, weight, bias, *case.geometry, window)
+        y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *how)
+    expected, winners = reference.conv2d_relu_max_pool2d(x, weight, bias, *how)
     assert_array_equal(y, expected)
     assert_array_equal(argmax, winners)
 
 
 @every_isa
 @every_dtype
-@given(case=conv_cases(), window=windows)
-@example(case=SMALL_IMAGES, window=(2, 2))
-@example(case=ONE_CHANNEL, window=(2, 2))
-def test_backward_is_exact_on_integers(isa, dtype, case, window):
+@given(case=conv_cases(), window=windows, p=rates)
+@example(case=SMALL_IMAGES, window=(2, 2), p=0.5)
+@example(case=ONE_CHANNEL, window=(2, 2), p=0.5)
+def test_backward_is_exact_on_integers(isa, dtype, case, window, p):
     x, weight, bias, dy = pooled_case(case, window, small_integers, dtype)
-    y, argmax = reference.conv2d_relu_max_pool2d(x, weight, bias, *case.geometry, window)
-    arguments = (dy, y.astype(dtype), argmax, x, weight, *case.geometry, window)
+    how = (*case.geometry, window, "auto", p)
+    y, argmax = reference.conv2d_relu_max_pool2d(x, weight, bias, *how)
+    arguments = (dy, y.astype(dtype), argmax, x, weight, *how)
     with use_isa(isa), poisoned_memory():
         gradients = ops.conv2d_relu_max_pool2d_backward(*arguments)
     for got, expected in zip(gradients, reference.conv2d_relu_max_pool2d_backward(*arguments), strict=True):
@@ -94,14 +99,15 @@ def test_reals_stay_within_the_bound(isa, dtype, case, window):
 @every_isa
 @every_dtype
 @given(case=conv_cases())
-def test_by_columns_the_bits_are_those_of_the_three_operations(isa, dtype, case):
-    algorithm = "im2col"
+def test_by_columns_the_bits_are_those_of_the_four_operations(isa, dtype, case):
+    algorithm, how = "im2col", (*case.geometry, 2, "im2col", 0.3)
     x, weight, bias, dy = pooled_case(case, (2, 2), reals, dtype)
     with use_isa(isa), poisoned_memory():
-        y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *case.geometry, 2, algorithm)
-        fused = ops.conv2d_relu_max_pool2d_backward(dy, y, argmax, x, weight, *case.geometry, 2, algorithm)
+        y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *how, 5, 9)
+        fused = ops.conv2d_relu_max_pool2d_backward(dy, y, argmax, x, weight, *how)
         activated = ops.relu(ops.conv2d(x, weight, bias, *case.geometry, algorithm))
         pooled, winners = ops.max_pool2d(activated, 2)
+        pooled, dy = ops.dropout(pooled, 0.3, 5, 9), ops.dropout_backward(dy, 0.3, 5, 9)
         gradient = ops.relu_backward(ops.max_pool2d_backward(dy, winners, activated.shape, 2), activated)
         apart = (
             ops.conv2d_backward_input(gradient, weight, x.shape, *case.geometry, algorithm),
@@ -110,6 +116,42 @@ def test_by_columns_the_bits_are_those_of_the_three_operations(isa, dtype, case)
         )
     for got, expected in zip((y, argmax, *fused), (pooled, winners, *apart), strict=True):
         assert_array_equal(got, expected)
+
+
+@every_isa
+@every_dtype
+@pytest.mark.parametrize("algorithm", ["direct", "winograd"])
+@pytest.mark.parametrize("p", [0.3, 1.0])
+@pytest.mark.parametrize("case", [LARGE, SMALL_IMAGES, ONE_CHANNEL, STRIPS])
+def test_dropout_gives_the_bits_of_its_own_operation(isa, dtype, algorithm, p, case):
+    x, weight, bias, _ = case.arrays(reals, dtype)
+    dy = reals(np.random.default_rng(1), ops.pool_output_shape(case.output_shape, 2), dtype)
+    x[0, 0, :3] = np.nan
+    how = (*case.geometry, 2, algorithm)
+    with use_isa(isa), poisoned_memory():
+        y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *how, p, 5, 9)
+        gradients = ops.conv2d_relu_max_pool2d_backward(dy, y, argmax, x, weight, *how, p)
+        pooled, winners = ops.conv2d_relu_max_pool2d(x, weight, bias, *how)
+        kept = ops.dropout_backward(dy, p, 5, 9)
+        apart = ops.conv2d_relu_max_pool2d_backward(kept, pooled, winners, x, weight, *how)
+        expected = (ops.dropout(pooled, p, 5, 9), winners, *apart)
+    assert np.isnan(pooled).any()
+    for got, wanted in zip((y, argmax, *gradients), expected, strict=True):
+        assert_array_equal(got, wanted)
+
+
+@every_isa
+@pytest.mark.parametrize("case", [LARGE, ONE_CHANNEL])
+@pytest.mark.parametrize("window", [1, 2, 3])
+def test_an_argmax_outside_its_window_is_refused_wherever_it_is(isa, case, window):
+    x, weight, bias, _ = case.arrays(reals, np.float32)
+    y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *case.geometry, window)
+    for place in (0, argmax.size // 2, argmax.size - 1):
+        for bad in (window * window, 255):
+            wrong = argmax.copy()
+            wrong.flat[place] = bad
+            with use_isa(isa), pytest.raises(ShapeError, match="an argmax is not a cell of its window"):
+                ops.conv2d_relu_max_pool2d_backward(y, y, wrong, x, weight, *case.geometry, window)
 
 
 def test_the_input_gradient_may_be_left_out():
@@ -139,8 +181,9 @@ def test_same_bits_on_any_number_of_threads(isa, case):
     x, weight, bias, _ = case.arrays(reals, np.float32)
 
     def operations():
-        y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *case.geometry)
-        return y, argmax, *ops.conv2d_relu_max_pool2d_backward(y, y, argmax, x, weight, *case.geometry)
+        how = (*case.geometry, 2, "auto", 0.3)
+        y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *how, 1)
+        return y, argmax, *ops.conv2d_relu_max_pool2d_backward(y, y, argmax, x, weight, *how)
 
     with use_isa(isa):
         one, two, three = results_on_threads(operations)

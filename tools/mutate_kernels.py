@@ -215,12 +215,10 @@ MUTATIONS = [
     Mutation(
         "fused backward: gradient of ReLU left out",
         "../fastcnn/backends/cpu/fused.py",
-        "_core.relu_backward(plain(dy), plain(y))",
-        "plain(dy)",
+        "_core.relu_backward(dy, y)",
+        "dy",
     ),
-    Mutation(
-        "dropout: scaled by 1/p, Gorgonia's bug", "pointwise.inc", "(real)(1 / (1 - c->rate))", "(real)(1 / c->rate)"
-    ),
+    Mutation("dropout: scaled by 1/p, Gorgonia's bug", "pointwise.inc", "(real)(1 / (1 - p))", "(real)(1 / p)"),
     Mutation(
         "dropout: second key unused", "random.h", "mix32(mix32(low_index ^ k0) + k1)", "mix32(mix32(low_index ^ k0))"
     ),
@@ -294,6 +292,12 @@ MUTATIONS = [
         "(window * P) * channels;",
     ),
     Mutation("conv_pool: bias left out", "conv_pool.inc", " + load(bias + v * VL);", ";"),
+    Mutation(
+        "conv_pool: dropout of every image by the index in it",
+        "conv_pool.inc",
+        "drop_written(plan->dropout, to, to + channels * windows, plan->y);",
+        "drop_written(plan->dropout, 0, channels * windows, plan->y + to);",
+    ),
     Mutation("conv_pool: ReLU left out", "conv_pool.inc", "blend(value <= 0, (vec){0}, value)", "value"),
     Mutation(
         "conv_pool: padding of the height used for the width",
@@ -303,7 +307,7 @@ MUTATIONS = [
     ),
     Mutation("linear: bias left out", "linear.inc", "y[j] += c->bias[column + j];", "y[j] += 0;"),
     Mutation("linear: ReLU left out", "linear.inc", "y[j] = y[j] <= 0 ? 0 : y[j];", "y[j] += 0;"),
-    Mutation("linear: dropout by the column", "linear.inc", "(uint32_t)(i + j), k0", "(uint32_t)(column + j), k0"),
+    Mutation("linear: dropout by the column", "linear.inc", "low = (uint32_t)i;", "low = (uint32_t)column;"),
     Mutation(
         "linear backward: gradients that ReLU cut count", "linear.inc", "y[o] <= 0 ? 0 : dy[o] * plan", "dy[o] * plan"
     ),
@@ -334,8 +338,20 @@ MUTATIONS = [
     Mutation(
         "active windows: those that ReLU closed count",
         "active.inc",
-        "blend(maximum <= 0, (vec){0}, load_first(dy, count))",
+        "blend(maximum <= 0, (vec){0}, load_first(dy, count) * scale)",
+        "load_first(dy, count) * scale",
+    ),
+    Mutation(
+        "active windows: not scaled as dropout did",
+        "active.inc",
+        "load_first(dy, count) * scale",
         "load_first(dy, count)",
+    ),
+    Mutation(
+        "active windows: winners outside their windows pass",
+        "active.inc",
+        "*outside |= winner >= (real_bits)cells;",
+        "*outside |= winner > (real_bits)cells;",
     ),
     Mutation(
         "active windows: the winner taken for the first",
@@ -384,6 +400,12 @@ MUTATIONS = [
         "(i * plan->pool + u - (i > 0)) * plan->padded_row",
     ),
     Mutation("conv_pool, few channels: bias left out", "conv_pool_few.inc", "splat(plan->bias ?", "splat(0 ?"),
+    Mutation(
+        "Winograd: dropout of one channel only",
+        "winograd_output.inc",
+        "drop_written(plan->dropout, at, at + length, plan->y);",
+        "drop_written(plan->dropout, at, at + windows, plan->y);",
+    ),
     Mutation(
         "conv_pool weight gradient: last entry of a list left out",
         "conv_pool_weight.inc",

@@ -287,9 +287,13 @@ def conv2d_relu_max_pool2d(
     dilation: Pair = 1,
     pool_size: Pair = 2,
     algorithm: str = "auto",
+    p: float = 0.0,
+    seed: int = 0,
+    offset: int = 0,
 ) -> tuple[Array, NDArray[np.uint8]]:
-    """The three operations, one after the other."""
-    return max_pool2d(relu(conv2d(x, weight, bias, stride, padding, dilation)), pool_size)
+    """The four operations, one after the other."""
+    y, argmax = max_pool2d(relu(conv2d(x, weight, bias, stride, padding, dilation)), pool_size)
+    return dropout(y, p, seed, offset), argmax
 
 
 def conv2d_relu_max_pool2d_backward(
@@ -303,17 +307,20 @@ def conv2d_relu_max_pool2d_backward(
     dilation: Pair = 1,
     pool_size: Pair = 2,
     algorithm: str = "auto",
+    p: float = 0.0,
     input_gradient: bool = True,
 ) -> tuple[Array | None, Array, Array]:
-    """The three backwards in the opposite order.
+    """The backwards in the opposite order.
 
-    Of ReLU's output only the cells that won a window are known, and no other cell has a gradient to let through.
+    Of ReLU's output only the cells that won a window and were not dropped are known, and no other cell has a gradient
+    to let through.
     """
     x, weight = _float64(x), _float64(weight)
     padded_size = _pad(x, padding).shape[2:]
     convolved = (len(x), len(weight), *_output_size(padded_size, weight.shape[2:], stride, dilation))
     winners = max_pool2d_backward(y, argmax, convolved, pool_size)
-    gradient = relu_backward(max_pool2d_backward(dy, argmax, convolved, pool_size), winners)
+    kept = _float64(dy) * (1 / (1 - p) if p < 1 else 0)
+    gradient = relu_backward(max_pool2d_backward(kept, argmax, convolved, pool_size), winners)
     dx = conv2d_backward_input(gradient, weight, x.shape, stride, padding, dilation) if input_gradient else None
     dweight = conv2d_backward_weight(gradient, x, weight.shape, stride, padding, dilation)
     return dx, dweight, conv2d_backward_bias(gradient)

@@ -17,20 +17,24 @@ def conv2d_relu_max_pool2d(
     dilation: Size = 1,
     pool_size: Size = 2,
     algorithm: str = "auto",
+    p: float = 0.0,
+    seed: int = 0,
+    offset: int = 0,
 ) -> tuple[Array, Array]:
-    """``max_pool2d(relu(conv2d(x, weight, bias, ...)), pool_size)`` -> y (N, O, PH, PW), argmax alike.
+    """``max_pool2d(relu(conv2d(x, weight, bias, ...)), pool_size)`` -> y (N, O, PH, PW), argmax alike; and dropout.
 
-    The windows of the pooling lie side by side, without padding. The arguments but `pool_size` are those of `conv2d`,
-    y and argmax those of `max_pool2d`. One kernel does it all where it can (see `conv2d_relu_max_pool2d_algorithm`);
-    the convolution's output is then never stored, and its sums go in another order than those of `conv2d`. Otherwise,
-    and with algorithm "im2col", the three kernels run one after the other and give the very bits of the three.
+    The windows of the pooling lie side by side, without padding. The arguments up to `algorithm` but `pool_size` are
+    those of `conv2d`, y and argmax those of `max_pool2d`, but that ``dropout(y, p, seed, offset)`` takes the place of y
+    where p is not 0. One kernel does it all where it can (see `conv2d_relu_max_pool2d_algorithm`); the convolution's
+    output is then never stored, and its sums go in another order than those of `conv2d`. Otherwise, and with algorithm
+    "im2col", the kernels of each operation run one after the other and give their very bits.
 
     >>> x, weight = np.arange(9.0).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2))
     >>> y, argmax = conv2d_relu_max_pool2d(x, weight)
     >>> y, argmax
     (array([[[[24.]]]]), array([[[[3]]]], dtype=uint8))
     """
-    return cpu.conv2d_relu_max_pool2d(x, weight, bias, stride, padding, dilation, pool_size, algorithm)
+    return cpu.conv2d_relu_max_pool2d(x, weight, bias, stride, padding, dilation, pool_size, algorithm, p, seed, offset)
 
 
 def conv2d_relu_max_pool2d_backward(
@@ -44,13 +48,15 @@ def conv2d_relu_max_pool2d_backward(
     dilation: Size = 1,
     pool_size: Size = 2,
     algorithm: str = "auto",
+    p: float = 0.0,
     input_gradient: bool = True,
 ) -> tuple[Array | None, Array, Array]:
     """Gradients of `conv2d_relu_max_pool2d` with respect to x, weight and bias.
 
-    y and argmax are what it returned. Where one kernel did the forward, others visit the active windows only, those
-    with y > 0 and dy != 0: what is zero there is left out, also where its partner is infinite or NaN. Without
-    `input_gradient` the first of the three is None and costs nothing.
+    y and argmax are what it returned, and y tells what ReLU and dropout cut: it is 0 there, and nowhere else. Where one
+    kernel did the forward, others visit the active windows only, those with y > 0 and dy != 0: what is zero there is
+    left out, also where its partner is infinite or NaN. Without `input_gradient` the first of the three is None and
+    costs nothing.
 
     Raises:
         ShapeError: also if an argmax is not a cell of its window.
@@ -63,7 +69,7 @@ def conv2d_relu_max_pool2d_backward(
              [7., 8.]]]]), array([1.]))
     """
     return cpu.conv2d_relu_max_pool2d_backward(
-        dy, y, argmax, x, weight, stride, padding, dilation, pool_size, algorithm, input_gradient
+        dy, y, argmax, x, weight, stride, padding, dilation, pool_size, algorithm, p, input_gradient
     )
 
 
@@ -76,7 +82,7 @@ def conv2d_relu_max_pool2d_algorithm(
     pool_size: Size = 2,
     dtype: DTypeLike = np.float32,
 ) -> str | None:
-    """What `conv2d_relu_max_pool2d` takes for these shapes: "direct", "winograd", or None for three kernels in turn.
+    """What `conv2d_relu_max_pool2d` takes for these shapes: "direct", "winograd", or None for a kernel each.
 
     One kernel takes stride 1, dilation 1, filters up to 7x7 and square windows up to 3x3: csrc/conv_pool.inc, or
     csrc/winograd.inc.

@@ -89,7 +89,7 @@ def test_profile_shows_where_the_time_went(digits, tmp_path, capsys):
     assert table[0].split() == [
         "layer", "type", "forward", "backward", "evaluation", "total", "%", "GF/s", "%", "of", "peak"
     ]  # fmt: skip
-    assert table[2].split()[:2] == ["conv1+relu1+pool1", "ConvStage"] and table[-1].startswith("total")
+    assert table[2].split()[:2] == ["conv1+relu1+pool1+dropout1", "ConvStage"] and table[-1].startswith("total")
     assert train(*options, "--json", "--run-dir", tmp_path / "other") == 0
     rows = events_of(capsys.readouterr().out)[-1]["profile"]
     assert [row["layer"] for row in rows][-3:] == ["(loss)", "(optimizer)", "(rest)"]

@@ -1,4 +1,4 @@
-"""Convolution, ReLU and max-pooling in one call, and their backward."""
+"""Convolution, ReLU, max-pooling and dropout in one call, and their backward."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import numpy as np
 from fastcnn import _core
 from fastcnn.backends.arrays import Array, checked, plain, same_shape
 from fastcnn.backends.cpu.convolution import algorithm_number, bias_of
+from fastcnn.backends.cpu.pointwise import dropout_key, dropout_rate
 from fastcnn.backends.cpu.pooling import BAD_ARGMAX, argmax_of
 from fastcnn.backends.shapes import Size, conv_shape, pair, pool_shape
 from fastcnn.errors import ShapeError
@@ -21,6 +22,9 @@ def conv2d_relu_max_pool2d(
     dilation: Size = 1,
     pool_size: Size = 2,
     algorithm: str = "auto",
+    p: float = 0.0,
+    seed: int = 0,
+    offset: int = 0,
 ) -> tuple[Array, Array]:
     who = "conv2d_relu_max_pool2d"
     x = checked(who, "x", x)
@@ -28,9 +32,11 @@ def conv2d_relu_max_pool2d(
     shape = conv_shape(x.shape, weight.shape, stride, padding, dilation, who)
     pooling = pool_shape(shape.output, pool_size, None, 0, who)
     number, bias = algorithm_number(who, algorithm, shape), bias_of(who, bias, weight)
+    p, key = dropout_rate(who, p), dropout_key(who, seed, offset)
     if (pool := _one_pass(shape, pool_size, algorithm)) is not None:
-        return _core.conv_pool(shape, pooling, pool, number, plain(x), plain(weight), bias)
-    return _core.max_pool2d(pooling, _core.relu(_core.conv2d(shape, number, plain(x), plain(weight), bias)))
+        return _core.conv_pool(shape, pooling, pool, number, plain(x), plain(weight), bias, p, *key)
+    y, argmax = _core.max_pool2d(pooling, _core.relu(_core.conv2d(shape, number, plain(x), plain(weight), bias)))
+    return _core.dropout(y, p, *key) if p > 0 else y, argmax
 
 
 def conv2d_relu_max_pool2d_backward(
@@ -44,6 +50,7 @@ def conv2d_relu_max_pool2d_backward(
     dilation: Size = 1,
     pool_size: Size = 2,
     algorithm: str = "auto",
+    p: float = 0.0,
     input_gradient: bool = True,
 ) -> tuple[Array | None, Array, Array]:
     who = "conv2d_relu_max_pool2d_backward"
@@ -55,17 +62,20 @@ def conv2d_relu_max_pool2d_backward(
     same_shape(who, "dy", dy, pooling.output, f"input {x.shape}")
     same_shape(who, "y", y, pooling.output, f"input {x.shape}")
     argmax, number = argmax_of(who, argmax, pooling), algorithm_number(who, algorithm, shape)
+    p, dy, y, weight = dropout_rate(who, p), plain(dy), plain(y), plain(weight)
     if (pool := _one_pass(shape, pool_size, algorithm)) is not None:
-        if argmax.size and argmax.max() >= pool * pool:
+        gradients = _core.conv_pool_backward_weight(shape, pool, p, dy, y, argmax, plain(x))
+        if gradients is None:
             raise ShapeError(f"{who}: {BAD_ARGMAX}")
-        dy, y, argmax = plain(dy), plain(y), plain(argmax)
-        dx = _core.conv_pool_backward_input(shape, pool, dy, y, argmax, plain(weight)) if input_gradient else None
-        return dx, *_core.conv_pool_backward_weight(shape, pool, dy, y, argmax, plain(x))
-    # The cell that won a window is y there, so the gradient at 0 can be dropped before it is spread out.
-    gradient = _core.max_pool2d_backward(pooling, _core.relu_backward(plain(dy), plain(y)), argmax)
+        dx = _core.conv_pool_backward_input(shape, pool, p, dy, y, argmax, weight) if input_gradient else None
+        return dx, *gradients
+    if 0 < p < 1:
+        dy = dy * dy.dtype.type(1 / (1 - p))
+    # y is 0 where ReLU cut the cell that won a window, or dropout did: its gradient can go before it is spread out.
+    gradient = _core.max_pool2d_backward(pooling, _core.relu_backward(dy, y), argmax)
     if gradient is None:
         raise ShapeError(f"{who}: {BAD_ARGMAX}")
-    dx = _core.conv2d_backward_input(shape, number, gradient, plain(weight)) if input_gradient else None
+    dx = _core.conv2d_backward_input(shape, number, gradient, weight) if input_gradient else None
     dweight = _core.conv2d_backward_weight(shape, number, gradient, plain(x))
     batch, channels, height, width = shape.output
     return dx, dweight, _core.channel_sum(batch, channels, height * width, gradient)
