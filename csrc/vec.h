@@ -127,6 +127,19 @@ INLINE void store_first(real *to, vec value, int64_t count)
 #endif
 }
 
+/* memcpy for few bytes, where a call would take longer than the copy. */
+INLINE void copy_bytes(uint8_t *to, const uint8_t *from, int64_t count)
+{
+#if defined(__AVX512F__)
+    for (; count > 0; count -= 64, to += 64, from += 64) {
+        const __mmask64 mask = count < 64 ? ((__mmask64)1 << count) - 1 : ~(__mmask64)0;
+        _mm512_mask_storeu_epi8(to, mask, _mm512_maskz_loadu_epi8(mask, from));
+    }
+#else
+    memcpy(to, from, (size_t)count);
+#endif
+}
+
 /* Appends the lanes of a and b where mask is all ones to two lists, in order, and returns how many; writes VL lanes. */
 INLINE int64_t append_where(vec_bits mask, vec_bits a, vec b, real_bits *to_a, real *to_b)
 {
