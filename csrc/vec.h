@@ -69,26 +69,6 @@ INLINE vec blend(vec_bits mask, vec a, vec b)
 }
 INLINE vec_bits blend_bits(vec_bits mask, vec_bits a, vec_bits b) { return (mask & a) | (~mask & b); }
 
-/* best, winner = value, cell where value beats best: where it is greater, or the first NaN. */
-INLINE void challenge(vec *best, vec_bits *winner, vec value, int cell)
-{
-#if defined(__AVX512F__) && defined(FC_DOUBLE)
-    const __mmask8 number = _mm512_cmp_pd_mask((__m512d)*best, (__m512d)*best, _CMP_ORD_Q);
-    const __mmask8 wins = _mm512_mask_cmp_pd_mask(number, (__m512d)value, (__m512d)*best, _CMP_NLE_UQ);
-    *best = (vec)_mm512_mask_mov_pd((__m512d)*best, wins, (__m512d)value);
-    *winner = (vec_bits)_mm512_mask_mov_epi64((__m512i)*winner, wins, _mm512_set1_epi64(cell));
-#elif defined(__AVX512F__)
-    const __mmask16 number = _mm512_cmp_ps_mask((__m512)*best, (__m512)*best, _CMP_ORD_Q);
-    const __mmask16 wins = _mm512_mask_cmp_ps_mask(number, (__m512)value, (__m512)*best, _CMP_NLE_UQ);
-    *best = (vec)_mm512_mask_mov_ps((__m512)*best, wins, (__m512)value);
-    *winner = (vec_bits)_mm512_mask_mov_epi32((__m512i)*winner, wins, _mm512_set1_epi32(cell));
-#else
-    const vec_bits wins = (value > *best) | ((value != value) & (*best == *best));
-    *best = blend(wins, value, *best);
-    *winner = blend_bits(wins, (vec_bits){0} + cell, *winner);
-#endif
-}
-
 /* The first `count` (0 .. VL) lanes from memory, zeros behind them; nothing past them is touched. */
 INLINE vec load_first(const real *from, int64_t count)
 {
@@ -144,6 +124,19 @@ INLINE void store_first(real *to, vec value, int64_t count)
     real lanes[VL];
     store(lanes, value);
     memcpy(to, lanes, (size_t)count * sizeof(real));
+#endif
+}
+
+/* memcpy for few bytes, where a call would take longer than the copy. */
+INLINE void copy_bytes(uint8_t *to, const uint8_t *from, int64_t count)
+{
+#if defined(__AVX512F__)
+    for (; count > 0; count -= 64, to += 64, from += 64) {
+        const __mmask64 mask = count < 64 ? ((__mmask64)1 << count) - 1 : ~(__mmask64)0;
+        _mm512_mask_storeu_epi8(to, mask, _mm512_maskz_loadu_epi8(mask, from));
+    }
+#else
+    memcpy(to, from, (size_t)count);
 #endif
 }
 

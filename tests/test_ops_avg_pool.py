@@ -24,6 +24,7 @@ LARGE_CASES = [
     PoolCase((7, 5, 40, 38), (2, 2), (2, 2), (0, 0), seed=0),
     PoolCase((3, 33, 21, 20), (3, 3), (2, 2), (1, 1), seed=1),
     PoolCase((1, 40, 90, 90), (5, 3), (1, 1), (2, 0), seed=2),
+    PoolCase((5, 7, 13, 100), (3, 3), (2, 2), (1, 1), seed=3),
 ]
 MOST_CELLS = 25  # of a window of pool_cases
 EVERY_CELL_COUNT = 3600  # a multiple of every number of cells that a window of pool_cases may have
@@ -95,6 +96,20 @@ def test_windows_of_2x2_give_the_bits_of_the_general_kernel(isa, dtype):
     gaps[..., 0::3], gaps[..., 1::3] = x[..., 0::2], x[..., 1::2]
     with use_isa(isa):
         assert_array_equal(ops.avg_pool2d(x, 2), ops.avg_pool2d(gaps, 2, (2, 3)))
+
+
+@every_isa
+@every_dtype
+@counting_padding_or_not
+@pytest.mark.parametrize("case", LARGE_CASES, ids=lambda case: str(case.input_shape))
+def test_planes_and_maps_of_several_tiles(isa, dtype, count_padding, case):
+    x, dy = case.arrays(integers, dtype)
+    dy *= EVERY_CELL_COUNT
+    with use_isa(isa), poisoned_memory():
+        y = ops.avg_pool2d(x, *case.window, count_padding)
+        dx = ops.avg_pool2d_backward(dy, x.shape, *case.window, count_padding)
+    assert_array_equal(y, reference.avg_pool2d(x, *case.window, count_padding).astype(dtype))
+    assert_array_equal(dx, reference.avg_pool2d_backward(dy, x.shape, *case.window, count_padding))
 
 
 @every_isa

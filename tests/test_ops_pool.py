@@ -24,6 +24,7 @@ LARGE_CASES = [
     PoolCase((7, 5, 40, 38), (2, 2), (2, 2), (0, 0), seed=0),
     PoolCase((3, 33, 21, 20), (3, 3), (2, 2), (1, 1), seed=1),
     PoolCase((1, 1, 90, 90), (5, 3), (1, 1), (2, 0), seed=2),
+    PoolCase((5, 7, 13, 100), (3, 3), (2, 2), (1, 1), seed=3),
 ]
 
 
@@ -86,6 +87,35 @@ def test_a_window_may_have_255_cells(isa):
     with use_isa(isa), poisoned_memory():
         _, argmax = ops.max_pool2d(x, *case.window)
     assert_array_equal(argmax, reference.max_pool2d(x, *case.window)[1])
+
+
+@every_isa
+@every_dtype
+@pytest.mark.parametrize("case", LARGE_CASES, ids=lambda case: str(case.input_shape))
+def test_planes_and_maps_of_several_tiles(isa, dtype, case):
+    x, dy = case.arrays(integers, dtype)
+    with use_isa(isa), poisoned_memory():
+        y, argmax = ops.max_pool2d(x, *case.window)
+        dx = ops.max_pool2d_backward(dy, argmax, x.shape, *case.window)
+    for got, expected in zip((y, argmax), reference.max_pool2d(x, *case.window), strict=True):
+        assert_array_equal(got, expected)
+    assert_array_equal(dx, reference.max_pool2d_backward(dy, argmax, x.shape, *case.window))
+
+
+@every_isa
+@pytest.mark.parametrize("window", [(2, 2, 0), (3, 2, 1)], ids=["no padding", "padding"])
+@pytest.mark.parametrize("winner", [0, 250])
+def test_an_argmax_outside_the_window_or_the_plane_is_refused(isa, window, winner):
+    shape = ops.pool_output_shape((2, 17, 9, 9), *window)
+    argmax = np.full(shape, 3 if window[0] == 2 else 8, np.uint8)
+    argmax[1, 16, 0, 0] = winner
+    dy = np.ones(shape, np.float32)
+    with use_isa(isa):
+        if window[0] == 2 and winner == 0:
+            ops.max_pool2d_backward(dy, argmax, (2, 17, 9, 9), *window)
+        else:
+            with pytest.raises(ValueError):
+                ops.max_pool2d_backward(dy, argmax, (2, 17, 9, 9), *window)
 
 
 def test_stride_defaults_to_the_window():

@@ -128,34 +128,62 @@ MUTATIONS = [
         "return ceil_div(rows, TILE_M); }",
         "return max_size(1, rows / TILE_M); }",
     ),
-    Mutation("max-pool: the last of equal values wins", "max_pool.inc", "if (value > best ||", "if (value >= best ||"),
-    Mutation("max-pool: NaN loses", "max_pool.inc", "value > best || (value != value && best == best)", "value > best"),
+    Mutation("max-pool: the last of equal values wins", "max_pool.inc", "= (value > *best) |", "= (value >= *best) |"),
+    Mutation("max-pool: NaN loses", "max_pool.inc", " | ((value != value) & (*best == *best))", ""),
     Mutation(
-        "max-pool 2x2: two cells numbered alike",
+        "max-pool: only the first row of a window",
         "max_pool.inc",
-        "challenge(&best, &winner, c2, 2);",
-        "challenge(&best, &winner, c2, 3);",
+        "row < rows; row++, from +=",
+        "row < 1; row++, from +=",
+    ),
+    Mutation(
+        "max-pool: winners of a lane mixed up",
+        "max_pool.inc",
+        "(int)(8 * (o % REAL_BYTES))",
+        "(int)(4 * (o % REAL_BYTES))",
+    ),
+    Mutation(
+        "max-pool backward: overlapping windows overwritten", "max_pool.inc", "[winner]] += dy[o]", "[winner]] = dy[o]"
+    ),
+    Mutation("max-pool backward: argmax outside the window followed", "max_pool.inc", "fine &= winner < count;", ""),
+    Mutation(
+        "max-pool backward: argmax outside the plane followed",
+        "max_pool.inc",
+        "            fine = false;",
+        "            fine &= true;",
     ),
     Mutation(
         "pooling 2x2: odd last column not cleared",
-        "pool.inc",
+        "avg_pool.inc",
         "dx[row * s->width + s->width - 1] = 0;",
         "dx[row * s->width + s->width - 1] += 0;",
     ),
     Mutation(
-        "max-pool backward: overlapping windows overwritten", "max_pool.inc", "+ column] += dy[", "+ column] = dy["
+        "pooling: tiles of cells lack their first windows",
+        "pool.inc",
+        "past / stride + 1, last)",
+        "past / stride + 2, last)",
     ),
     Mutation(
-        "max-pool backward: argmax outside the window followed", "max_pool.inc", "return largest < 4;", "return true;"
+        "pooling: lanes of narrow tiles taken from the first row",
+        "pool.inc",
+        "from + (area->top + at / columns) * width",
+        "from + area->top * width",
     ),
     Mutation(
         "average-pool: padding counts when it should not", "avg_pool.inc", "return count_padding ?", "return true ?"
     ),
     Mutation(
-        "average-pool: last row of each window left out",
+        "average-pool: cells of a window left out",
         "avg_pool.inc",
-        "row = rows.top + 1; row < rows.bottom;",
-        "row = rows.top + 1; row < rows.bottom - 1;",
+        "column = 1; column < columns;",
+        "column = 2; column < columns;",
+    ),
+    Mutation(
+        "average-pool: last row of each large window left out",
+        "avg_pool.inc",
+        "row = rows.inside.top + 1; row < rows.inside.bottom;",
+        "row = rows.inside.top + 1; row < rows.inside.bottom - 1;",
     ),
     Mutation(
         "pooling: padding moves no window",
@@ -163,7 +191,13 @@ MUTATIONS = [
         "j * s->stride_width - s->padding_width",
         "j * s->stride_width",
     ),
-    Mutation("average-pool 2x2: a cell taken twice", "avg_pool.inc", "(c0 + c2) + (c1 + c3)", "(c0 + c2) + (c1 + c2)"),
+    Mutation("average-pool 2x2: a cell taken twice", "avg_pool.inc", "(c0 + c1) + (c2 + c3)", "(c0 + c1) + (c2 + c2)"),
+    Mutation(
+        "average-pool backward: a window too many holds a cell",
+        "pool.inc",
+        "before.first * stride + kernel <= row",
+        "before.first * stride + kernel < row",
+    ),
     Mutation(
         "average-pool backward: overlapping columns overwritten",
         "avg_pool.inc",
