@@ -88,7 +88,7 @@ def conv2d(ConvShape shape, int algorithm, cnp.ndarray x, cnp.ndarray weight, cn
     cdef cnp.ndarray y = _new(shape.output, cnp.PyArray_TYPE(x))
     cdef fc_target on = _target(x)
     cdef void *bias_data = NULL if bias is None else _data(bias)
-    cdef Block scratch = Block(fc_conv2d_workspace(on, &shape.c, FC_FORWARD, <fc_algorithm>algorithm))
+    cdef Scratch scratch = Scratch(fc_conv2d_workspace(on, &shape.c, FC_FORWARD, <fc_algorithm>algorithm))
     with nogil:
         fc_conv2d(on, &shape.c, <fc_algorithm>algorithm, _data(x), _data(weight), bias_data, _data(y),
                   scratch.memory)
@@ -98,7 +98,7 @@ def conv2d(ConvShape shape, int algorithm, cnp.ndarray x, cnp.ndarray weight, cn
 def conv2d_backward_input(ConvShape shape, int algorithm, cnp.ndarray dy, cnp.ndarray weight):
     cdef cnp.ndarray dx = _new(shape.input, cnp.PyArray_TYPE(dy))
     cdef fc_target on = _target(dy)
-    cdef Block scratch = Block(
+    cdef Scratch scratch = Scratch(
         fc_conv2d_workspace(on, &shape.c, FC_BACKWARD_INPUT, <fc_algorithm>algorithm))
     with nogil:
         fc_conv2d_backward_input(on, &shape.c, <fc_algorithm>algorithm, _data(dy), _data(weight), _data(dx),
@@ -109,7 +109,7 @@ def conv2d_backward_input(ConvShape shape, int algorithm, cnp.ndarray dy, cnp.nd
 def conv2d_backward_weight(ConvShape shape, int algorithm, cnp.ndarray dy, cnp.ndarray x):
     cdef cnp.ndarray dweight = _new(shape.weight, cnp.PyArray_TYPE(dy))
     cdef fc_target on = _target(dy)
-    cdef Block scratch = Block(
+    cdef Scratch scratch = Scratch(
         fc_conv2d_workspace(on, &shape.c, FC_BACKWARD_WEIGHT, <fc_algorithm>algorithm))
     with nogil:
         fc_conv2d_backward_weight(on, &shape.c, <fc_algorithm>algorithm, _data(dy), _data(x), _data(dweight),
@@ -147,7 +147,7 @@ def matmul(cnp.ndarray a, cnp.ndarray b, int64_t m, int64_t n, int64_t k, bint t
     shape.m, shape.n, shape.k = m, n, k
     shape.transpose_a, shape.transpose_b = transpose_a, transpose_b
     cdef fc_target on = _target(a)
-    cdef Block scratch = Block(fc_matmul_workspace(on, &shape))
+    cdef Scratch scratch = Scratch(fc_matmul_workspace(on, &shape))
     with nogil:
         fc_matmul(on, &shape, _data(a), _data(b), _data(c), scratch.memory)
     return c
@@ -179,7 +179,7 @@ def max_pool2d_backward(PoolShape shape, cnp.ndarray dy, cnp.ndarray argmax):
 def avg_pool2d(PoolShape shape, cnp.ndarray x, bint count_padding):
     cdef cnp.ndarray y = _new(shape.output, cnp.PyArray_TYPE(x))
     cdef fc_target on = _target(x)
-    cdef Block scratch = Block(fc_avg_pool2d_workspace(on, &shape.c))
+    cdef Scratch scratch = Scratch(fc_avg_pool2d_workspace(on, &shape.c))
     with nogil:
         fc_avg_pool2d(on, &shape.c, count_padding, _data(x), _data(y), scratch.memory)
     return y
@@ -188,7 +188,7 @@ def avg_pool2d(PoolShape shape, cnp.ndarray x, bint count_padding):
 def avg_pool2d_backward(PoolShape shape, cnp.ndarray dy, bint count_padding):
     cdef cnp.ndarray dx = _new(shape.input, cnp.PyArray_TYPE(dy))
     cdef fc_target on = _target(dy)
-    cdef Block scratch = Block(fc_avg_pool2d_workspace(on, &shape.c))
+    cdef Scratch scratch = Scratch(fc_avg_pool2d_workspace(on, &shape.c))
     with nogil:
         fc_avg_pool2d_backward(on, &shape.c, count_padding, _data(dy), _data(dx), scratch.memory)
     return dx
@@ -402,7 +402,7 @@ def adjust_gradient(cnp.ndarray grad, cnp.ndarray data, double scale, double lim
 def sum_of_squares(cnp.ndarray x):
     cdef fc_target on = _target(x)
     cdef double total
-    cdef Block scratch = Block(fc_sum_of_squares_workspace(on, cnp.PyArray_SIZE(x)))
+    cdef Scratch scratch = Scratch(fc_sum_of_squares_workspace(on, cnp.PyArray_SIZE(x)))
     with nogil:
         total = fc_sum_of_squares(on, cnp.PyArray_SIZE(x), _data(x), scratch.memory)
     return total

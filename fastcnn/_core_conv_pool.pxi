@@ -15,7 +15,7 @@ def conv_pool(ConvShape shape, PoolShape pooling, int64_t pool, int algorithm, c
     cdef void *bias_data = NULL if bias is None else _data(bias)
     cdef fc_drop_rule dropout
     dropout.p, dropout.seed, dropout.offset = p, seed, offset
-    cdef Block scratch = Block(fc_conv_pool_workspace(on, &shape.c, FC_FORWARD, pool, <fc_algorithm>algorithm))
+    cdef Scratch scratch = Scratch(fc_conv_pool_workspace(on, &shape.c, FC_FORWARD, pool, <fc_algorithm>algorithm))
     with nogil:
         fc_conv_pool(on, &shape.c, pool, <fc_algorithm>algorithm, &dropout, _data(x), _data(weight), bias_data,
                      _data(y), <uint8_t *>_data(argmax), scratch.memory)
@@ -26,7 +26,7 @@ def conv_pool_backward_input(ConvShape shape, int64_t pool, double p, cnp.ndarra
                              cnp.ndarray argmax, cnp.ndarray weight):
     cdef cnp.ndarray dx = _new(shape.input, cnp.PyArray_TYPE(dy))
     cdef fc_target on = _target(dy)
-    cdef Block scratch = Block(fc_conv_pool_workspace(on, &shape.c, FC_BACKWARD_INPUT, pool, FC_AUTO))
+    cdef Scratch scratch = Scratch(fc_conv_pool_workspace(on, &shape.c, FC_BACKWARD_INPUT, pool, FC_AUTO))
     with nogil:
         fc_conv_pool_backward_input(on, &shape.c, pool, p, _data(dy), _data(y), <uint8_t *>_data(argmax),
                                     _data(weight), _data(dx), scratch.memory)
@@ -39,7 +39,7 @@ def conv_pool_backward_weight(ConvShape shape, int64_t pool, double p, cnp.ndarr
     cdef cnp.ndarray dweight = _new(shape.weight, cnp.PyArray_TYPE(dy))
     cdef cnp.ndarray dbias = _new((shape.weight[0],), cnp.PyArray_TYPE(dy))
     cdef fc_target on = _target(dy)
-    cdef Block scratch = Block(fc_conv_pool_workspace(on, &shape.c, FC_BACKWARD_WEIGHT, pool, FC_AUTO))
+    cdef Scratch scratch = Scratch(fc_conv_pool_workspace(on, &shape.c, FC_BACKWARD_WEIGHT, pool, FC_AUTO))
     cdef fc_status status
     with nogil:
         status = fc_conv_pool_backward_weight(on, &shape.c, pool, p, _data(dy), _data(y), <uint8_t *>_data(argmax),

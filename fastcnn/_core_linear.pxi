@@ -21,16 +21,18 @@ def linear(cnp.ndarray x, cnp.ndarray weight, cnp.ndarray bias, bint relu, doubl
     return y
 
 
-def linear_backward(cnp.ndarray dy, cnp.ndarray y, cnp.ndarray x, cnp.ndarray weight, double p, bint input_gradient):
-    """dx, dweight and dbias; y is None where there was no ReLU, dx where nobody wants it."""
+def linear_backward(cnp.ndarray dy, cnp.ndarray y, cnp.ndarray x, cnp.ndarray weight, double p, bint input_gradient,
+                    cnp.ndarray out):
+    """dx, dweight and dbias; y is None where there was no ReLU, dx where nobody wants it. out: memory for dweight, or
+    None."""
     cdef fc_linear_shape shape = _linear_shape(x, weight)
     cdef cnp.ndarray dx = _like(x) if input_gradient else None
-    cdef cnp.ndarray dweight = _like(weight)
+    cdef cnp.ndarray dweight = _like(weight) if out is None else out
     cdef cnp.ndarray dbias = _new((weight.shape[0],), cnp.PyArray_TYPE(x))
     cdef fc_target on = _target(x)
     cdef void *y_data = NULL if y is None else _data(y)
     cdef void *dx_data = NULL if dx is None else _data(dx)
-    cdef Block scratch = Block(fc_linear_backward_workspace(on, &shape))
+    cdef Scratch scratch = Scratch(fc_linear_backward_workspace(on, &shape))
     with nogil:
         fc_linear_backward(on, &shape, p, _data(dy), y_data, _data(x), _data(weight), dx_data, _data(dweight),
                            _data(dbias), scratch.memory)

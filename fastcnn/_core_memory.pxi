@@ -1,7 +1,8 @@
 """The memory of results and of scratch: a part of _core.pyx, which includes it.
 
 Freed blocks wait in lists by size, so that a training step allocates nothing after the first and finds its pages warm.
-Sizes are rounded up to four classes per power of two. Everything here runs under the GIL.
+Sizes are rounded up to sixteen classes per power of two. Scratch lives for one call only: there is one piece of it for
+all kernels in turn, as large as the largest need so far. Everything here runs under the GIL.
 """
 
 from libc.stdint cimport int64_t, uintptr_t
@@ -11,7 +12,8 @@ from libc.string cimport memset
 cdef extern from "<stdlib.h>" nogil:
     int posix_memalign(void **memory, size_t alignment, size_t size)
 
-cdef dict _free_blocks = {}
+cdef dict _free_blocks = {}  # addresses by size
+cdef list _free_scratch = []  # (address, size); more than one only where several threads compute at once
 cdef size_t _cached_bytes = 0
 cdef size_t _cache_limit = <size_t>1 << 30
 cdef int64_t _blocks_allocated = 0
@@ -20,9 +22,29 @@ cdef bint _poison = False
 
 cdef size_t _size_class(size_t size) noexcept:
     cdef size_t step = 64
-    while step * 8 < size:
+    while step * 32 < size:
         step *= 2
-    return (size + step - 1) // step * step
+    return ((size if size else 1) + step - 1) // step * step
+
+
+cdef void *_allocate(size_t size) except NULL:
+    global _blocks_allocated
+    cdef void *memory = NULL
+    if posix_memalign(&memory, 64, size):
+        raise MemoryError(f"cannot allocate {size} bytes")
+    _blocks_allocated += 1
+    return memory
+
+
+cdef bint _keep(size_t size):
+    """Whether the cache takes a block that nobody holds any more; counts it if so."""
+    global _cached_bytes
+    if _poison or size > _cache_limit:
+        return False
+    if _cached_bytes + size > _cache_limit:
+        release_memory()  # blocks of sizes that are no longer in use must not keep the new ones out
+    _cached_bytes += size
+    return True
 
 
 cdef class Block:
@@ -31,42 +53,73 @@ cdef class Block:
     cdef size_t size
 
     def __cinit__(self, size_t size):
-        global _cached_bytes, _blocks_allocated
+        global _cached_bytes
         if size > <size_t>1 << 62:
-            raise MemoryError("a result or its scratch memory would be larger than the address space")
-        self.size = _size_class(size if size else 1)
+            raise MemoryError("a result would be larger than the address space")
+        self.size = _size_class(size)
         cdef list waiting = _free_blocks.get(self.size)
         if waiting and not _poison:
             self.memory = <void *><uintptr_t>waiting.pop()
             _cached_bytes -= self.size
-        elif posix_memalign(&self.memory, 64, self.size):
-            self.memory = NULL
-            raise MemoryError(f"cannot allocate {self.size} bytes")
         else:
-            _blocks_allocated += 1
+            self.memory = _allocate(self.size)
         if _poison:
             memset(self.memory, 0xff, self.size)
 
     def __dealloc__(self):
-        global _cached_bytes
         if self.memory is NULL:
             return
-        if _poison or self.size > _cache_limit:
+        if _keep(self.size):
+            _free_blocks.setdefault(self.size, []).append(<uintptr_t>self.memory)
+        else:
             free(self.memory)
+
+
+cdef class Scratch:
+    """64-byte aligned memory for one call of a kernel: what the call before has left, made larger where it must be."""
+    cdef void *memory
+    cdef size_t size
+
+    def __cinit__(self, size_t size):
+        global _cached_bytes
+        if size > <size_t>1 << 62:
+            raise MemoryError("scratch memory would be larger than the address space")
+        if _free_scratch and not _poison:
+            address, self.size = _free_scratch.pop()
+            self.memory = <void *><uintptr_t>address
+            _cached_bytes -= self.size
+        if self.memory is NULL or self.size < size:
+            free(self.memory)
+            self.memory = NULL
+            self.size = _size_class(size)
+            self.memory = _allocate(self.size)
+        if _poison:
+            memset(self.memory, 0xff, self.size)
+
+    def __dealloc__(self):
+        if self.memory is NULL:
             return
-        if _cached_bytes + self.size > _cache_limit:
-            release_memory()  # blocks of sizes that are no longer in use must not keep the new ones out
-        _free_blocks.setdefault(self.size, []).append(<uintptr_t>self.memory)
-        _cached_bytes += self.size
+        if _keep(self.size):
+            _free_scratch.append((<uintptr_t>self.memory, self.size))
+        else:
+            free(self.memory)
 
 
 def release_memory():
     """Give all cached, unused memory back to the operating system."""
-    global _free_blocks, _cached_bytes
-    lists, _free_blocks, _cached_bytes = _free_blocks, {}, 0  # first: a finaliser may add blocks meanwhile
+    global _free_blocks, _free_scratch, _cached_bytes
+    lists, scratch = _free_blocks, _free_scratch
+    _free_blocks, _free_scratch, _cached_bytes = {}, [], 0  # first: a finaliser may add blocks meanwhile
     for blocks in lists.values():
         for address in blocks:
             free(<void *><uintptr_t>address)
+    for address, _ in scratch:
+        free(<void *><uintptr_t>address)
+
+
+def cached_bytes():
+    """How much memory waits to be used again."""
+    return _cached_bytes
 
 
 def blocks_allocated():

@@ -86,7 +86,7 @@ def multiply_adds(bint is_double, int64_t rounds, int workers):
     cdef fc_target on
     cdef double operations
     on.isa, on.is_double, on.workers = fc_isa_current(), is_double, workers
-    cdef Block sums = Block(8 * workers)
+    cdef Scratch sums = Scratch(8 * workers)
     with nogil:
         operations = fc_multiply_adds(on, rounds, sums.memory)
     return operations

@@ -85,8 +85,9 @@ class Execution:
         arrays: dict[int, Any] = {0: x}
         shapes[0] = x.shape
         for step, drops in zip(self.steps, self._drops, strict=True):
-            taken = tuple(arrays[source] for source in step.sources)
-            y = run(step, taken if step.layer.takes_many else taken[0])
+            sources = step.sources
+            taken = tuple(map(arrays.__getitem__, sources)) if step.layer.takes_many else arrays[sources[0]]
+            y = run(step, taken)
             if getattr(y, "dtype", None) != dtype:
                 got = getattr(y, "dtype", type(y).__name__)
                 raise DTypeError(f"{step.layer.who}: its forward gave {got} in a model of {dtype}; cast the result")

@@ -43,8 +43,7 @@ class LinearStage(Layer):
         y = ops.linear_relu_dropout(x, weight.data, None if bias is None else bias.data, p, seed, offset)
 
         def backward(dy: Array) -> Array | None:
-            dx, dweight, dbias = ops.linear_relu_dropout_backward(dy, y, x, weight.data, p, wants_dx)
-            weight.grad = dweight
+            dx, _, dbias = ops.linear_relu_dropout_backward(dy, y, x, weight.data, p, wants_dx, out=weight.grad)
             if bias is not None:
                 bias.grad = dbias
             return dx

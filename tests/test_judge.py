@@ -75,7 +75,7 @@ def test_where_there_is_nothing_to_find_nothing_is_found():
 
 def test_what_will_not_do_is_refused():
     model, samples = model_of_the_brightest(), ImageSamples(PIXELS, LABELS, "float64")
-    with pytest.raises(fc.ShapeError, match="metric: expected a number for each of 500 samples, got shape"):
+    with pytest.raises(fc.ShapeError, match="metric: expected a number for each of 250 samples, got shape"):
         evaluate(model, samples, metric=lambda outputs, targets: outputs)
     with pytest.raises(fc.ConfigError, match="evaluate: metric must be"):
         evaluate(model, samples, metric="accuracy")

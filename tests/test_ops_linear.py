@@ -22,6 +22,7 @@ from support import (
 
 from fastcnn import ops
 from fastcnn.backends import reference
+from fastcnn.errors import ConfigError, DTypeError, ShapeError
 
 DENSITIES = (0.0, 0.1, 0.45, 0.55, 1.0)  # the kernel changes at a half
 every_density = pytest.mark.parametrize("density", DENSITIES)
@@ -142,6 +143,33 @@ def test_a_nan_of_the_output_lets_its_gradient_through(isa):
     assert_array_equal(y, [[np.nan, np.nan], [1, 0]])
     assert_array_equal(dx, [[0], [1]])
     assert_array_equal(dbias, [2, 1])
+
+
+@every_isa
+@every_density
+def test_the_gradient_of_the_weight_goes_where_one_wants_it(isa, density):
+    x, weight, bias, dy = large(density)
+    out, again = np.full_like(weight, np.nan), np.full_like(weight, np.nan)
+    with use_isa(isa):
+        _, dweight, _ = ops.linear_backward(dy, x, weight, out=out)
+        assert_array_equal(out, ops.linear_backward(dy, x, weight)[1])
+        y = ops.linear_relu_dropout(x, weight, bias)
+        ops.linear_relu_dropout_backward(dy, y, x, weight, out=again)
+        assert_array_equal(again, ops.linear_relu_dropout_backward(dy, y, x, weight)[1])
+    assert dweight is out
+
+
+def test_a_place_for_the_gradient_is_checked():
+    x, weight, dy = np.ones((2, 3)), np.ones((4, 3)), np.ones((2, 4))
+    with pytest.raises(ShapeError, match=r"expected out \(4, 3\) to match weight \(4, 3\), got \(3, 4\)"):
+        ops.linear_backward(dy, x, weight, out=np.ones((3, 4)))
+    with pytest.raises(DTypeError, match="out is float32"):
+        ops.linear_backward(dy, x, weight, out=np.ones((4, 3), np.float32))
+    read_only = np.ones((4, 3))
+    read_only.flags.writeable = False
+    for out in (np.ones((3, 4)).T, read_only):
+        with pytest.raises(ConfigError, match="out must be C-contiguous, aligned and writeable"):
+            ops.linear_backward(dy, x, weight, out=out)
 
 
 @every_isa

@@ -29,6 +29,8 @@ def checked(who: str, name: str, array: Array, dtype: np.dtype[Any] | None = Non
 
 def whole(value: Any, what: str, least: int = 1, most: int = LARGEST) -> int:
     """The value as an int, if it is a whole number from `least` to `most`."""
+    if type(value) is int and least <= value <= most:  # as most callers write it
+        return value
     bounds = f">= {least}"
     with suppress(TypeError):  # of what is no whole number
         if least <= operator.index(value) <= most and not isinstance(value, bool):
@@ -42,6 +44,8 @@ def real(
     value: Any, what: str, expected: str = "a finite number", fits: Callable[[float], bool] = math.isfinite
 ) -> float:
     """The value as a float, if it is a number that `fits` what is `expected`, as words."""
+    if type(value) is float and fits(value):
+        return value
     if isinstance(value, Real) and not isinstance(value, bool):
         with suppress(OverflowError):  # of an int beyond all floats
             if fits(float(value)):

@@ -20,6 +20,8 @@ def pair(value: Size, name: str, who: object) -> Pair:
     Raises:
         ShapeError: if it is neither an int nor a pair of ints.
     """
+    if type(value) is int:  # as most callers write it
+        return (value, value)
     try:
         if isinstance(value, tuple | list):
             height, width = value

@@ -72,8 +72,7 @@ class Linear(Layer):
         y = ops.linear(x, weight.data, None if bias is None else bias.data)
 
         def backward(dy: Array) -> Array | None:
-            dx, dweight, dbias = ops.linear_backward(dy, x, weight.data, wants_dx)
-            weight.grad = dweight
+            dx, _, dbias = ops.linear_backward(dy, x, weight.data, wants_dx, out=weight.grad)
             if bias is not None:
                 bias.grad = dbias
             return dx

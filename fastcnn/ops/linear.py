@@ -14,18 +14,22 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
 
 
 def linear_backward(
-    dy: Array, x: Array, weight: Array, input_gradient: bool = True
+    dy: Array, x: Array, weight: Array, input_gradient: bool = True, out: Array | None = None
 ) -> tuple[Array | None, Array, Array]:
     """Gradients of `linear` with respect to x, weight and bias.
 
     If half of dy or more is zero, only the rest is visited: what is zero there is left out, also where its partner is
-    infinite or NaN. Without `input_gradient` the first of the three is None and costs nothing.
+    infinite or NaN. Without `input_gradient` the first of the three is None and costs nothing. The second is written
+    into `out` where that is given, an array of the weight's shape that is C-contiguous.
+
+    Raises:
+        ConfigError: also for an `out` that can't be written to.
 
     >>> dx, dweight, dbias = linear_backward(np.array([[1.0, 0.0]]), np.array([[5.0]]), np.array([[2.0], [3.0]]))
     >>> dx, dbias
     (array([[2.]]), array([1., 0.]))
     """
-    return cpu.linear_backward(dy, x, weight, input_gradient)
+    return cpu.linear_backward(dy, x, weight, input_gradient, out)
 
 
 def linear_relu_dropout(
@@ -40,7 +44,13 @@ def linear_relu_dropout(
 
 
 def linear_relu_dropout_backward(
-    dy: Array, y: Array, x: Array, weight: Array, p: float = 0.0, input_gradient: bool = True
+    dy: Array,
+    y: Array,
+    x: Array,
+    weight: Array,
+    p: float = 0.0,
+    input_gradient: bool = True,
+    out: Array | None = None,
 ) -> tuple[Array | None, Array, Array]:
     """Gradients of `linear_relu_dropout` with respect to x, weight and bias, as `linear_backward` gives them.
 
@@ -51,4 +61,4 @@ def linear_relu_dropout_backward(
     >>> dx, dbias
     (array([[2.]]), array([1., 0.]))
     """
-    return cpu.linear_relu_dropout_backward(dy, y, x, weight, p, input_gradient)
+    return cpu.linear_relu_dropout_backward(dy, y, x, weight, p, input_gradient, out)

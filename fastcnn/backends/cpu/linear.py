@@ -4,7 +4,7 @@ from fastcnn import _core
 from fastcnn.backends.arrays import Array, addressable, checked, plain, same_shape
 from fastcnn.backends.cpu.convolution import bias_of
 from fastcnn.backends.cpu.pointwise import dropout_key, dropout_rate
-from fastcnn.errors import ShapeError
+from fastcnn.errors import ConfigError, ShapeError
 
 
 def _input_and_weight(who: str, x: Array, weight: Array) -> tuple[Array, Array]:
@@ -24,17 +24,29 @@ def _output(who: str, name: str, array: Array, x: Array, weight: Array) -> Array
     return plain(array)
 
 
+def _place(who: str, out: Array | None, weight: Array) -> Array | None:
+    """`out`, if the kernels can write the gradient of the weight there."""
+    if out is None:
+        return None
+    out = checked(who, "out", out, weight.dtype)
+    same_shape(who, "out", out, weight.shape, f"weight {weight.shape}")
+    if plain(out) is not out or not out.flags.writeable:
+        raise ConfigError(f"{who}: out must be C-contiguous, aligned and writeable; leave it out for a new array")
+    return out
+
+
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     x, weight = _input_and_weight("linear", x, weight)
     return _core.linear(x, weight, bias_of("linear", bias, weight), False, 0.0, 0, 0)
 
 
 def linear_backward(
-    dy: Array, x: Array, weight: Array, input_gradient: bool = True
+    dy: Array, x: Array, weight: Array, input_gradient: bool = True, out: Array | None = None
 ) -> tuple[Array | None, Array, Array]:
-    x, weight = _input_and_weight("linear_backward", x, weight)
-    dy = _output("linear_backward", "dy", dy, x, weight)
-    return _core.linear_backward(dy, None, x, weight, 0.0, input_gradient)
+    who = "linear_backward"
+    x, weight = _input_and_weight(who, x, weight)
+    dy = _output(who, "dy", dy, x, weight)
+    return _core.linear_backward(dy, None, x, weight, 0.0, input_gradient, _place(who, out, weight))
 
 
 def linear_relu_dropout(
@@ -48,9 +60,15 @@ def linear_relu_dropout(
 
 
 def linear_relu_dropout_backward(
-    dy: Array, y: Array, x: Array, weight: Array, p: float = 0.0, input_gradient: bool = True
+    dy: Array,
+    y: Array,
+    x: Array,
+    weight: Array,
+    p: float = 0.0,
+    input_gradient: bool = True,
+    out: Array | None = None,
 ) -> tuple[Array | None, Array, Array]:
     who = "linear_relu_dropout_backward"
     x, weight = _input_and_weight(who, x, weight)
     dy, y = _output(who, "dy", dy, x, weight), _output(who, "y", y, x, weight)
-    return _core.linear_backward(dy, y, x, weight, dropout_rate(who, p), input_gradient)
+    return _core.linear_backward(dy, y, x, weight, dropout_rate(who, p), input_gradient, _place(who, out, weight))
