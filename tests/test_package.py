@@ -314,3 +314,9 @@ def test_the_multiply_add_peak_is_a_speed_that_a_product_of_matrices_stays_below
         fc.ops.matmul(a, a)
         seconds = time.perf_counter() - start
     assert 1e8 < 2 * 256**3 / seconds < 1.05 * peak
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, 10**6])
+def test_the_peak_of_a_senseless_number_of_threads_is_refused(threads):
+    with pytest.raises(fc.ConfigError, match="number of threads must be a whole number from 1 to 1024"):
+        fc.config.fma_peak(threads=threads)
