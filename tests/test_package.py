@@ -289,6 +289,11 @@ def test_kernels_include_nothing_and_stamp_includes_every_kernel():
     assert {name for name in includes(CSRC / "stamp.c") if name.endswith(".inc")} == kernels
 
 
+def test_no_line_of_csrc_is_longer_than_120_characters():
+    lines = [(path.name, line) for path in CSRC.iterdir() for line in path.read_text().splitlines()]
+    assert [name for name, line in lines if len(line) > 120] == []
+
+
 def test_headers_stand_alone():
     own = {path.name for path in CSRC.iterdir()}
     used = {path.name: sorted(set(includes(path)) & own) for path in CSRC.glob("*.h")}
