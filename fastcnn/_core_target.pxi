@@ -52,15 +52,20 @@ def get_num_threads():
     return _threads
 
 
-def set_num_threads(count):
-    """Let kernels use this many threads; in a build without OpenMP, one. A forked child refuses more than one."""
-    global _threads
+def _checked_threads(count):
+    """`count`, if kernels may use so many threads; 1 without OpenMP. A forked child refuses more than one."""
     if not (isinstance(count, int) and 1 <= count <= MOST_THREADS):
         raise ConfigError(f"the number of threads must be a whole number from 1 to {MOST_THREADS}, got {count!r}")
     if _forked and count > 1:
         raise ConfigError("a forked child runs on one thread, because OpenMP's threads do not survive a fork; start "
                           "processes with multiprocessing's 'spawn' method to use more")
-    _threads = count if fc_has_openmp() else 1
+    return count if fc_has_openmp() else 1
+
+
+def set_num_threads(count):
+    """Let kernels use this many threads; in a build without OpenMP, one."""
+    global _threads
+    _threads = _checked_threads(count)
 
 
 def _after_fork_in_child():
@@ -81,12 +86,12 @@ cdef inline fc_target _target(cnp.ndarray array) noexcept:
     return on
 
 
-def multiply_adds(bint is_double, int64_t rounds, int workers):
+def multiply_adds(bint is_double, int64_t rounds, workers):
     """Keep the multiply-add units of `workers` threads busy; returns how many floating-point operations that took."""
     cdef fc_target on
     cdef double operations
-    on.isa, on.is_double, on.workers = fc_isa_current(), is_double, workers
-    cdef Scratch sums = Scratch(8 * workers)
+    on.isa, on.is_double, on.workers = fc_isa_current(), is_double, _checked_threads(workers)
+    cdef Scratch sums = Scratch(8 * on.workers)
     with nogil:
         operations = fc_multiply_adds(on, rounds, sums.memory)
     return operations

@@ -85,6 +85,9 @@ def fma_peak(dtype: DTypeLike = "float32", threads: int | None = None) -> float:
     Args:
         dtype: float32 or float64.
         threads: On how many cores; `get_num_threads()` if not given.
+
+    Raises:
+        ConfigError: for a number of threads that `set_num_threads` would refuse.
     """
     workers = get_num_threads() if threads is None else threads
     is_double, rounds = np.dtype(dtype) == np.float64, 100_000

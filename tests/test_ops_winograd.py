@@ -157,3 +157,34 @@ def test_double_precision_takes_it_only_by_name():
 def test_a_shape_that_it_does_not_take_is_refused(weight, how):
     with pytest.raises(fc.ConfigError, match="algorithm 'winograd' takes 3x3 filters"):
         ops.conv2d(np.ones((1, 3, 9, 9)), np.ones(weight), algorithm="winograd", **how)
+
+
+CHANGES = {  # signs and sizes that rounding may like least
+    "none": lambda array: array,
+    "positive": abs,
+    "alternating": lambda array: abs(array) * (-1) ** np.indices(array.shape).sum(axis=0),
+    "cancelling": lambda array: array - array.mean(axis=(2, 3), keepdims=True) + (100 if len(array) == 1 else 0),
+    "of all sizes": lambda array: array * 10 ** (3 * np.cos(np.arange(array.size))).reshape(array.shape),
+}
+
+
+@every_isa
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+@pytest.mark.parametrize("shape", [(1, 512, 9, 9), (1, 300, 4, 4), (1, 3, 12, 12), (1, 1, 1, 1)], ids=str)
+def test_the_error_is_small_beside_the_largest_pixel_times_a_filter(isa, change, shape):
+    x, weight = (change(array).astype(np.float32) for array in arrays(reals, np.float64, shape, 7)[:2])
+    with use_isa(isa):
+        y = ops.conv2d(x, weight, padding=1, algorithm="winograd")
+    largest = abs(x).max() * abs(weight).sum(axis=(1, 2, 3)).max()
+    assert abs(y - reference.conv2d(x, weight, padding=1)).max() <= 1e-6 * largest
+
+
+@every_isa
+def test_a_nan_wins_its_windows_of_a_stage(isa):
+    x, weight = np.ones((1, 4, 12, 12), np.float32), np.ones((2, 4, 3, 3), np.float32)
+    x[0, 1, 5, 5] = np.nan
+    with use_isa(isa):
+        y, argmax = ops.conv2d_relu_max_pool2d(x, weight, padding=1, algorithm="winograd")
+    assert np.isnan(y[:, :, 2:4, 2:4]).all()
+    assert np.isfinite(y[:, :, 5:]).all()
+    assert argmax.max() < 4

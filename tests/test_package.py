@@ -289,6 +289,11 @@ def test_kernels_include_nothing_and_stamp_includes_every_kernel():
     assert {name for name in includes(CSRC / "stamp.c") if name.endswith(".inc")} == kernels
 
 
+def test_no_line_of_csrc_is_longer_than_120_characters():
+    lines = [(path.name, line) for path in CSRC.iterdir() for line in path.read_text().splitlines()]
+    assert [name for name, line in lines if len(line) > 120] == []
+
+
 def test_headers_stand_alone():
     own = {path.name for path in CSRC.iterdir()}
     used = {path.name: sorted(set(includes(path)) & own) for path in CSRC.glob("*.h")}
@@ -314,3 +319,9 @@ def test_the_multiply_add_peak_is_a_speed_that_a_product_of_matrices_stays_below
         fc.ops.matmul(a, a)
         seconds = time.perf_counter() - start
     assert 1e8 < 2 * 256**3 / seconds < 1.05 * peak
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, 10**6])
+def test_the_peak_of_a_senseless_number_of_threads_is_refused(threads):
+    with pytest.raises(fc.ConfigError, match="number of threads must be a whole number from 1 to 1024"):
+        fc.config.fma_peak(threads=threads)

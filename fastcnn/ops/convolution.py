@@ -21,8 +21,9 @@ def conv2d(
 
     ``OH = (H + 2*padding - dilation*(KH - 1) - 1) // stride + 1``. `algorithm` is "direct" or "im2col", which give the
     same sums, added in the same order; "winograd", for 3x3 filters with stride 1, dilation 1 and padding up to 2, which
-    multiplies up to four times less and errs by up to 5e-6 of the largest output in float32 (csrc/winograd.inc); or
-    "auto", the fastest of the three, in float64 never Winograd's. `conv2d_algorithm` tells which that is.
+    multiplies up to four times less and, in float32, rounds about twice as much: on ordinary data by up to 5e-6 of the
+    largest output (csrc/winograd.inc says what isn't ordinary); or "auto", the fastest of the three, in float64 never
+    Winograd's. `conv2d_algorithm` tells which that is.
 
     >>> x, weight = np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2))
     >>> conv2d(x, weight)

@@ -55,8 +55,9 @@ def conv2d_relu_max_pool2d_backward(
 
     y and argmax are what it returned, and y tells what ReLU and dropout cut: it is 0 there, and nowhere else. Where one
     kernel did the forward, others visit the active windows only, those with y > 0 and dy != 0: what is zero there is
-    left out, also where its partner is infinite or NaN. Without `input_gradient` the first of the three is None and
-    costs nothing.
+    left out, also where its partner is infinite or NaN; but not for the weights of a single input channel, which some
+    CPUs sum over all windows (csrc/conv_pool_one.inc). A NaN in y counts as active. Without `input_gradient` the first
+    of the three is None and costs nothing.
 
     Raises:
         ShapeError: also if an argmax is not a cell of its window.
