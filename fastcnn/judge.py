@@ -15,7 +15,7 @@ from fastcnn.model import Model
 
 Metric = Callable[[Any, Any], Array]  # (outputs, targets) -> (N,), a number for each sample
 
-EVALUATION_BATCH = 250  # twice as many take twice the memory, and are no faster
+EVALUATION_BATCH = 250  # twice as many take twice the memory, and are hardly faster
 
 
 @dataclass(frozen=True)
