@@ -48,6 +48,7 @@ class ConvStage(Layer):
     def __init__(self, convolution: Conv2d, relu: ReLU, pool: MaxPool2d, dropout: Dropout | None = None) -> None:
         self.name = "+".join(str(layer.name) for layer in (convolution, relu, pool, dropout) if layer is not None)
         self.convolution = convolution
+        self.relu = relu
         self.pool = pool
         self.dropout = dropout
 
@@ -60,15 +61,15 @@ class ConvStage(Layer):
     def kernels(self, input_shape: Shape) -> tuple[str, ...]:
         """What the summary says of the layers: conv_pool where that takes the shape, else their own."""
         convolution, pool = self.convolution, self.pool
-        others = 2 if self.dropout is None else 3
+        behind = [layer for layer in (self.relu, pool, self.dropout) if layer is not None]
         weight, how = convolution.weight, {"padding": convolution.padding, "pool_size": pool.kernel_size}
         chosen = ops.conv2d_relu_max_pool2d_algorithm(input_shape, weight.shape, **how, dtype=weight.dtype)
-        if chosen is None:
-            return convolution.kernel(input_shape), *[""] * others
+        if chosen is None or convolution.algorithm == "im2col":
+            return convolution.kernel(input_shape), *[layer.stem for layer in behind]
         if convolution.algorithm != "auto":
             chosen = convolution.algorithm
         kernel = "conv_pool" if chosen == "direct" else chosen
-        return kernel, *[f"in {convolution.name}"] * others
+        return kernel, *[f"in {convolution.name}"] * len(behind)
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
         step = Training.of(training)

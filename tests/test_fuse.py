@@ -168,6 +168,15 @@ def test_a_reader_finds_the_file_of_each_kernel_by_its_name(make, fused):
     assert any(kernel == "in conv1" for kernel in kernels.values()) == (fused and make is fc.models.gorgonia)
 
 
+def test_the_summary_names_the_kernels_of_layers_that_one_kernel_does_not_take():
+    model = fc.models.gorgonia()
+    model.convolve("im2col")
+    kernels = [place.kernel for place in model.places((1, 1, 28, 28))[:4]]
+    assert kernels == ["conv_im2col", "pointwise", "max_pool", "pointwise"]
+    model = fc.Sequential(fc.Conv2d(1, 4, 9), fc.ReLU(), fc.MaxPool2d(2))
+    assert [place.kernel for place in model.places((1, 1, 28, 28))] == ["conv_direct", "pointwise", "max_pool"]
+
+
 def test_shapes_and_nan_are_told_of_layer_by_layer():
     model = chain(dtype="float32")
     names = []

@@ -165,6 +165,19 @@ def test_the_input_gradient_may_be_left_out():
 
 
 @every_isa
+def test_pixels_that_no_window_reads_do_not_matter(isa):
+    x, weight = np.ones((2, 1, 5, 31), np.float32), np.ones((3, 1, 1, 1), np.float32)
+    x[:, :, 4:] = x[..., 30:] = np.nan
+    with use_isa(isa), poisoned_memory():
+        y, argmax = ops.conv2d_relu_max_pool2d(x, weight)
+        _, dweight, dbias = ops.conv2d_relu_max_pool2d_backward(np.ones_like(y), y, argmax, x, weight)
+    windows = 2 * 2 * 15
+    assert_array_equal(y, np.ones((2, 3, 2, 15)))
+    assert_array_equal(dweight.ravel(), [windows] * 3)
+    assert_array_equal(dbias, [windows] * 3)
+
+
+@every_isa
 def test_a_nan_reaches_the_output_and_all_gradients(isa):
     x, weight = np.ones((1, 1, 3, 3), np.float32), np.ones((1, 1, 2, 2), np.float32)
     x[0, 0, 1, 1] = np.nan

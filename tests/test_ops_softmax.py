@@ -237,3 +237,13 @@ def test_any_memory_layout_gives_the_same_bits(lay_out):
     strided = operations(lay_out(x), lay_out(target), lay_out(dy))
     for got, expected in zip(strided, operations(x, target, dy), strict=True):
         assert_array_equal(got, expected)
+
+
+@every_isa
+@pytest.mark.parametrize(("dtype", "large"), [(np.float32, 88.5), (np.float64, 709.5)])
+def test_exponentials_reach_up_to_the_largest_number_and_then_infinity(isa, dtype, large):
+    y = np.array([[large, 0], [10 * large, 0]], dtype)  # no logarithms of probabilities, but nobody looks
+    with use_isa(isa):
+        dx = ops.log_softmax_backward(np.full((2, 2), 0.25, dtype), y)
+    np.testing.assert_allclose(dx[0], [-np.exp(large) / 2, -0.25], rtol=1e-5)
+    assert_array_equal(dx[1], [-np.inf, -0.25])

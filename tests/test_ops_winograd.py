@@ -117,6 +117,15 @@ def test_bits_depend_neither_on_threads_nor_on_the_batch(isa, shape, filters, pa
 
 
 @every_isa
+def test_the_size_of_the_batch_does_not_choose_the_tile(isa):
+    with use_isa(isa):
+        for channels in (4, 32, 256):
+            for side in range(1, 17):
+                one, many = (tile((batch, channels, side, side), 32, (1, 1), algorithm="auto") for batch in (1, 1000))
+                assert one == many
+
+
+@every_isa
 def test_auto_gives_the_bits_of_the_algorithm_that_it_names(isa):
     named = set()
     for shape, filters, padding in CASES:

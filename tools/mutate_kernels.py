@@ -84,6 +84,12 @@ MUTATIONS = [
         "store(to, load(to) + total[k][v]);",
         "store(to, total[k][v]);",
     ),
+    Mutation(
+        "weight gradient: a later part of the batch reads the first",
+        "conv_weight.inc",
+        "plan->first + image, image);",
+        "image, image);",
+    ),
     Mutation("dots: the end of a row left out", "dots.inc", "if (q < s->width)", "if (q + 1 < s->width)"),
     Mutation(
         "weight gradient by dots: a group of images forgotten",
@@ -416,10 +422,22 @@ MUTATIONS = [
         "(h + s->padding_height - top + (top > 0)) * plan->row",
     ),
     Mutation(
+        "Winograd: the size of the batch chooses the tile",
+        "winograd.inc",
+        "3 * channels * vectors / 4);",
+        "3 * channels * vectors / (4 * (double)s->batch));",
+    ),
+    Mutation(
+        "Winograd: ReLU makes NaN 0",
+        "winograd_output.inc",
+        "dead = best <= 0;",
+        "dead = ~(best > 0);",
+    ),
+    Mutation(
         "Winograd: a window's second row forgotten",
         "winograd_output.inc",
-        "for (int a = 0; a < pool; a++)",
-        "for (int a = 0; a < pool && a < 1; a++)",
+        "for (int p = 1; p < P * P; p++)",
+        "for (int p = 1; p < P; p++)",
     ),
     Mutation(
         "conv_pool, few channels: a dead window's winner stays",
@@ -451,6 +469,12 @@ MUTATIONS = [
         "conv_pool_weight.inc",
         "for (int64_t group = 1; group < plan->groups; group++)\n            add_vectors(sum",
         "for (int64_t group = 2; group < plan->groups; group++)\n            add_vectors(sum",
+    ),
+    Mutation(
+        "conv_pool weight gradient of one channel: lanes behind the last window count",
+        "conv_pool_one.inc",
+        "            memset(view + plan->windows, 0, VL * sizeof(real));\n",
+        "",
     ),
     Mutation(
         "conv_pool weight gradient of one channel: the winner's row left out",
