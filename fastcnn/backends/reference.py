@@ -256,11 +256,14 @@ def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Ar
 
 
 def linear_backward(
-    dy: ArrayLike, x: ArrayLike, weight: ArrayLike, input_gradient: bool = True
+    dy: ArrayLike, x: ArrayLike, weight: ArrayLike, input_gradient: bool = True, out: Array | None = None
 ) -> tuple[Array | None, Array, Array]:
     """dx, dweight, dbias."""
-    dx = matmul(dy, weight) if input_gradient else None
-    return dx, matmul(dy, x, transpose_a=True), conv2d_backward_bias(dy)
+    dx, dweight = matmul(dy, weight) if input_gradient else None, matmul(dy, x, transpose_a=True)
+    if out is not None:
+        out[...] = dweight
+        dweight = out
+    return dx, dweight, conv2d_backward_bias(dy)
 
 
 def linear_relu_dropout(
@@ -271,11 +274,17 @@ def linear_relu_dropout(
 
 
 def linear_relu_dropout_backward(
-    dy: ArrayLike, y: ArrayLike, x: ArrayLike, weight: ArrayLike, p: float = 0.0, input_gradient: bool = True
+    dy: ArrayLike,
+    y: ArrayLike,
+    x: ArrayLike,
+    weight: ArrayLike,
+    p: float = 0.0,
+    input_gradient: bool = True,
+    out: Array | None = None,
 ) -> tuple[Array | None, Array, Array]:
     """What dropout kept and ReLU let through is scaled as dropout did; the rest is 0."""
     gradient = relu_backward(_float64(dy) * (1 / (1 - p) if p < 1 else 0), y)
-    return linear_backward(gradient, x, weight, input_gradient)
+    return linear_backward(gradient, x, weight, input_gradient, out)
 
 
 def conv2d_relu_max_pool2d(
