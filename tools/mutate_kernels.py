@@ -110,6 +110,12 @@ MUTATIONS = [
         "plan->weight[k + panel * TILE_M + m]",
     ),
     Mutation(
+        "columns of the input gradient: neighbours of a row not cut off",
+        "conv_im2col.inc",
+        "(lane < (real_bits)end)",
+        "(lane <= (real_bits)end)",
+    ),
+    Mutation(
         "matmul: a vector between strips left out",
         "matmul.inc",
         "* strip / ceil_div(n, TILE_WIDTH) * VL",
