@@ -75,7 +75,8 @@ typedef struct fc_linear_end {
 } fc_linear_end;
 
 fc_status fc_conv_shape_check(fc_conv_shape *shape);
-/* Whether conv_pool, which is convolution, ReLU, max-pooling and dropout in one, takes this shape with pool x pool windows. */
+/* Whether conv_pool, which is convolution, ReLU, max-pooling and dropout in one, takes this shape with windows of
+ * pool x pool. */
 bool fc_conv_pool_fits(const fc_conv_shape *shape, int64_t pool);
 /* Whether FC_WINOGRAD can be asked for: 3x3 filters, stride 1, dilation 1, padding up to 2. */
 bool fc_winograd_fits(const fc_conv_shape *shape);

@@ -30,6 +30,9 @@ def set_poison(on: bool) -> None: ...
 class Block:
     def __init__(self, size: int) -> None: ...
 
+class Scratch:
+    def __init__(self, size: int) -> None: ...
+
 # ---- shapes ----------------------------------------------------------------------------------------------------------
 
 class ConvShape:

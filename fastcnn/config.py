@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike
 from fastcnn import _core
 from fastcnn.errors import ConfigError
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 
 def _environment_count(name: str) -> int | None:
@@ -87,9 +87,11 @@ def fma_peak(dtype: DTypeLike = "float32", threads: int | None = None) -> float:
         threads: On how many cores; `get_num_threads()` if not given.
 
     Raises:
-        ConfigError: for a number of threads that `set_num_threads` would refuse.
+        ConfigError: for another dtype, and a number of threads that `set_num_threads` would refuse.
     """
     workers = get_num_threads() if threads is None else threads
+    if np.dtype(dtype) not in (np.float32, np.float64):
+        raise ConfigError(f"fma_peak: dtype must be float32 or float64, got {dtype}")
     is_double, rounds = np.dtype(dtype) == np.float64, 100_000
     best = 0.0
     for _ in range(20):
