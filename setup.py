@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy
@@ -61,12 +62,19 @@ class BuildCore(build_ext):
         levels = X86_LEVELS if x86 else {"baseline": []}
         macros = [("FC_WITH_X86_LEVELS", "1")] if x86 else []
         objects = self.compile(COMMON_SOURCES, "common", macros, flags + openmp)
-        for level, level_flags in levels.items():
-            for element, element_macros in ELEMENT_TYPES.items():
-                table = [("FC_TABLE", f"fc_{level}_{element}")]
-                objects += self.compile(
-                    ["csrc/stamp.c"], f"{level}_{element}", element_macros + table, flags + level_flags
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # each waits for a compiler of its own
+            stamps = [
+                pool.submit(
+                    self.compile,
+                    ["csrc/stamp.c"],
+                    f"{level}_{element}",
+                    [*element_macros, ("FC_TABLE", f"fc_{level}_{element}")],
+                    flags + level_flags,
                 )
+                for level, level_flags in levels.items()
+                for element, element_macros in ELEMENT_TYPES.items()
+            ]
+            objects += [path for stamp in stamps for path in stamp.result()]
         ext.extra_objects += objects
         ext.define_macros += [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
         ext.extra_compile_args += [f"-fsanitize={sanitize}", "-g"] if sanitize else ["-g0"]
