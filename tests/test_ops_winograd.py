@@ -10,6 +10,12 @@ from fastcnn import _core, ops
 from fastcnn.backends import reference
 from fastcnn.backends.shapes import conv_shape
 
+
+def fits(side, shape, filters, padding):
+    """Whether a window of this side fits the output."""
+    return all(size + 2 * pad - 2 >= side for size, pad in zip(shape[2:], padding, strict=True))
+
+
 # input, number of filters, padding; between them tiles of 2, 3 and 4, all tails, strips of an image, many images a task
 CASES = [
     ((3, 1, 4, 4), 1, (1, 1)),
@@ -24,6 +30,7 @@ CASES = [
     ((1, 40, 33, 33), 48, (1, 1)),
     ((2, 130, 12, 4), 20, (1, 2)),
 ]
+STAGES = [(side, *case) for side in (1, 2, 3) for case in CASES if fits(side, *case)]
 every_case = pytest.mark.parametrize(("shape", "filters", "padding"), CASES, ids=str)
 ERROR = {np.float32: 5e-6, np.float64: 1e-14}  # of the largest output, as fastcnn.ops.conv2d promises
 
@@ -74,13 +81,10 @@ def test_the_input_gradient_stays_within_the_promised_error(isa, dtype, shape, f
 
 @every_isa
 @every_dtype
-@pytest.mark.parametrize("side", (1, 2, 3))
-@every_case
+@pytest.mark.parametrize(("side", "shape", "filters", "padding"), STAGES, ids=str)
 def test_a_stage_stays_within_the_promised_error(isa, dtype, side, shape, filters, padding):
     x, weight, bias = arrays(reals, dtype, shape, filters)
     activated = reference.relu(reference.conv2d(x, weight, bias, padding=padding))
-    if min(activated.shape[2:]) < side:
-        pytest.skip("the window does not fit")
     with use_isa(isa), poisoned_memory():
         y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, 1, padding, 1, side, "winograd")
     expected, _ = reference.max_pool2d(activated, side)

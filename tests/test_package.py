@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import tracemalloc
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -292,6 +293,13 @@ def test_kernels_include_nothing_and_stamp_includes_every_kernel():
 def test_no_line_of_csrc_is_longer_than_120_characters():
     lines = [(path.name, line) for path in CSRC.iterdir() for line in path.read_text().splitlines()]
     assert [name for name, line in lines if len(line) > 120] == []
+
+
+def test_each_mutation_names_a_text_that_stands_once(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    mutations = import_module("mutations").MUTATIONS
+    assert mutations
+    assert [one.what for one in mutations if (CSRC / one.file).read_text().count(one.old) != 1] == []
 
 
 def test_headers_stand_alone():
