@@ -328,35 +328,6 @@ def test_thousands_of_layers_take_seconds(path, model):
     assert time.process_time() - start < 10
 
 
-def test_a_path_may_be_bytes_and_must_be_a_path(path):
-    path.write_bytes(GOOD)
-    load(bytes(path))
-    for wrong in (None, 5, [path]):
-        with pytest.raises(fc.ConfigError, match="load: expected the path of a file, got"):
-            load(wrong)
-        with pytest.raises(fc.ConfigError, match="save: expected the path of a file, got"):
-            save(fc.Sequential(fc.ReLU()), wrong)
-
-
-def test_a_path_with_no_file_is_refused(tmp_path):
-    with pytest.raises(fc.DataError, match="got nothing of that name"):
-        load(tmp_path / "none")
-    with pytest.raises(fc.DataError, match="got a folder"):
-        load(tmp_path)
-
-
-def test_a_file_that_may_not_be_read_is_not_called_damaged(path, monkeypatch):
-    """Root may read all of them: so open is made to refuse."""
-
-    def refuse(*arguments):
-        raise PermissionError(13, "Permission denied")
-
-    path.write_bytes(GOOD)
-    monkeypatch.setattr("builtins.open", refuse)
-    with pytest.raises(fc.DataError, match=r"cannot be read \(Permission denied\); check the permissions"):
-        load(path)
-
-
 class Scale(fc.Layer):
     def __init__(self, features):
         self.factor = fc.Parameter((features,))

@@ -1,4 +1,4 @@
-"""Model files: back to the bit, equal for equal models, and none that could not be loaded again."""
+"""Model files: back to the bit, equal for equal models, none that could not be loaded again; and their paths."""
 
 import numpy as np
 import pytest
@@ -281,3 +281,33 @@ def test_a_failed_save_keeps_the_old_file_and_leaves_no_other(path, monkeypatch)
         save(graph(), path)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_path_may_be_bytes_and_must_be_a_path(tmp_path):
+    path = tmp_path / "model"
+    save(fc.Sequential(fc.ReLU()), bytes(path))
+    load(bytes(path))
+    for wrong in (None, 5, [path]):
+        with pytest.raises(fc.ConfigError, match="load: expected the path of a file, got"):
+            load(wrong)
+        with pytest.raises(fc.ConfigError, match="save: expected the path of a file, got"):
+            save(fc.Sequential(fc.ReLU()), wrong)
+
+
+def test_a_path_with_no_file_is_refused(tmp_path):
+    with pytest.raises(fc.DataError, match="got nothing of that name"):
+        load(tmp_path / "none")
+    with pytest.raises(fc.DataError, match="got a folder"):
+        load(tmp_path)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    """Root may read all of them: so open is made to refuse."""
+
+    def refuse(*arguments):
+        raise PermissionError(13, "Permission denied")
+
+    save(fc.Sequential(fc.ReLU()), tmp_path / "model")
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(fc.DataError, match=r"cannot be read \(Permission denied\); check the permissions"):
+        load(tmp_path / "model")
