@@ -1,81 +1,84 @@
 """What an epoch costs beyond its steps: the command line on all of MNIST, beside 600 bare training steps.
 
-    python bench/epoch.py [--epochs 3] [--threads 2] [--recipe gorgonia]
+    python bench/epoch.py [--epochs 4] [--threads 2] [--recipe gorgonia]
 
 The epoch is that of ``python -m fastcnn.train``: batches made from bytes, steps, judging by training and test digits,
-metrics and checkpoints on the disk; the time between the lines of two epochs, so that its start does not count. A bare
-step is `fastcnn.train_step` on a batch that lies ready. Bare steps are timed before and after.
+metrics and checkpoints on the disk, from the end of one epoch's last callback to the end of the next's. A bare step is
+`fastcnn.train_step` on a batch that lies ready. The two take turns, an epoch each, in one process: what else the
+machine does meets both.
 """
 
 import argparse
-import json
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
 
 import fastcnn as fc
 from fastcnn.data import ImageSamples
 from fastcnn.recipes import RECIPES, build, recipe
+from fastcnn.run import Options, Run
+from fastcnn.run_folder import RunFolder
 
 
-def bare_epoch(settings, data_dir: str | None) -> float:
-    """Seconds of the steps of one epoch, each on a batch of its own; the second of two epochs counts."""
-    digits = fc.data.load_dataset("mnist", data_dir)
-    form = (settings.dtype, settings.scaling, settings.targets)
-    samples = ImageSamples(digits.train_images, digits.train_labels, *form)
-    firsts = range(0, len(samples), settings.batch_size)
-    which = [slice(first, first + settings.batch_size) for first in firsts]
-    batches = [(samples.inputs(part), samples.targets(part)) for part in which]
-    model, loss, optimizer = build(settings)
-    for _ in range(2):
+class BareEpochs(fc.Callback):
+    """After each epoch of a run, and outside of its time, one of bare steps.
+
+    Attributes:
+        rows: Of each epoch but the first: seconds of all of it, of its training, of its judging, of its bare steps.
+    """
+
+    def __init__(self, settings, place: dict) -> None:
+        digits = fc.data.load_dataset(**place)
+        form = (settings.dtype, settings.scaling, settings.targets)
+        samples = ImageSamples(digits.train_images, digits.train_labels, *form)
+        parts = [slice(first, first + settings.batch_size) for first in range(0, len(samples), settings.batch_size)]
+        self.batches = [(samples.inputs(part), samples.targets(part)) for part in parts]
+        self.parts = build(settings)
+        self.rows: list[tuple[float, float, float, float]] = []
+        self.ended: float | None = None
+
+    def on_epoch(self, trainer, metrics) -> None:
+        now = time.perf_counter()
+        bare = self.seconds()
+        if self.ended is not None:
+            training = len(self.batches) * trainer.batch_size / metrics.images_per_second
+            self.rows.append((now - self.ended, training, metrics.seconds - training, bare))
+        self.ended = time.perf_counter()
+
+    def seconds(self) -> float:
         started = time.perf_counter()
-        for x, y in batches:
-            fc.train_step(model, loss, optimizer, x, y)
-        seconds = time.perf_counter() - started
-    return seconds
-
-
-def trained_epochs(name: str, epochs: int, threads: int, data_dir: str | None) -> list[tuple[float, float, float]]:
-    """Seconds of each epoch of a run but the first: all of it, its training, its judging."""
-    ends = []
-    with tempfile.TemporaryDirectory() as folder:
-        options = {"recipe": name, "epochs": epochs, "threads": threads, "run-dir": Path(folder, "run")}
-        options |= {"dataset": "mnist"} if data_dir is None else {"data-dir": data_dir}
-        typed = [text for option, value in options.items() for text in (f"--{option}", str(value))]
-        command = [sys.executable, "-m", "fastcnn.train", "--json", *typed]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
-            for line in run.stdout:
-                ends.append((time.perf_counter(), json.loads(line)))
-    ended = [(now, row) for now, row in ends if row["event"] == "epoch"]
-    rows = []
-    for (before, _), (now, row) in pairwise(ended):
-        training = 60_000 / row["images_per_second"]
-        rows.append((now - before, training, row["seconds"] - training))
-    return rows
+        for x, y in self.batches:
+            fc.train_step(*self.parts, x, y)
+        return time.perf_counter() - started
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recipe", default="gorgonia", choices=sorted(RECIPES))
-    parser.add_argument("--epochs", type=int, default=3, help="of which the first is not counted")
+    parser.add_argument("--epochs", type=int, default=4, help="of which the first is not counted")
     parser.add_argument("--threads", type=int, default=fc.get_num_threads())
-    parser.add_argument("--data-dir", help="where the files of MNIST are")
+    parser.add_argument("--data-dir", type=Path, help="where the files of MNIST are")
     options = parser.parse_args()
     fc.set_num_threads(options.threads)
-    settings = recipe(options.recipe)
-    bare = [bare_epoch(settings, options.data_dir)]
-    trained = trained_epochs(options.recipe, options.epochs, options.threads, options.data_dir)
-    bare.append(bare_epoch(settings, options.data_dir))
-    ours, training, judging = (statistics.median(column) for column in zip(*trained, strict=True))
-    steps = statistics.mean(bare)
-    shown = ", ".join(f"{seconds:.2f}" for seconds in bare)
+    settings = replace(recipe(options.recipe), epochs=options.epochs)
+    place = {"dataset": "mnist"} if options.data_dir is None else {"dataset": "auto", "data_dir": options.data_dir}
+    bare = BareEpochs(settings, place)
+    shown = {"quiet": True, "json": False, "debug": False, "profile": False, "dry_run": False}
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent, "run")
+        taken = {"settings": settings, "resume": None, "epochs": None, "threads": None, "run_dir": folder}
+        with RunFolder(folder, settings.model) as kept:
+            run = Run(Options(**taken, **{"data_dir": None} | place, **shown), kept, settings)
+            run.trainer.callbacks.append(bare)
+            run.go()
+    epoch, training, judging, steps = (statistics.median(column) for column in zip(*bare.rows, strict=True))
+    ratios = [whole / bare for whole, _, _, bare in bare.rows]
     print(
-        f"{options.recipe}: an epoch {ours:.2f} s (training {training:.2f}, judging {judging:.2f}, the rest "
-        f"{ours - training - judging:.2f}), its bare steps {steps:.2f} s ({shown}): {ours / steps:.3f}x"
+        f"{options.recipe}: an epoch {epoch:.2f} s (training {training:.2f}, judging {judging:.2f}, the rest "
+        f"{epoch - training - judging:.2f}), its bare steps {steps:.2f} s: {statistics.median(ratios):.3f}x "
+        f"({min(ratios):.3f}-{max(ratios):.3f})"
     )
 
 
