@@ -172,7 +172,6 @@ bool fc_isa_compiled(fc_isa level);
 bool fc_isa_usable(fc_isa level);
 fc_isa fc_isa_current(void);
 void fc_isa_select(fc_isa level); /* level must be usable */
-bool fc_has_openmp(void);
 #ifdef __clang__
 #define FC_COMPILER "clang " __clang_version__
 #else

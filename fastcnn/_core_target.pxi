@@ -42,28 +42,23 @@ cdef int _threads = 1
 cdef bint _forked = False
 
 
-def has_openmp():
-    """Whether this build can use more than one thread."""
-    return bool(fc_has_openmp())
-
-
 def get_num_threads():
     """Number of threads that kernels use."""
     return _threads
 
 
 def _checked_threads(count):
-    """`count`, if kernels may use so many threads; 1 without OpenMP. A forked child refuses more than one."""
+    """`count`, if kernels may use so many threads. A forked child refuses more than one."""
     if not (isinstance(count, int) and 1 <= count <= MOST_THREADS):
         raise ConfigError(f"the number of threads must be a whole number from 1 to {MOST_THREADS}, got {count!r}")
     if _forked and count > 1:
-        raise ConfigError("a forked child runs on one thread, because OpenMP's threads do not survive a fork; start "
+        raise ConfigError("a forked child runs on one thread, because threads do not survive a fork; start "
                           "processes with multiprocessing's 'spawn' method to use more")
-    return count if fc_has_openmp() else 1
+    return count
 
 
 def set_num_threads(count):
-    """Let kernels use this many threads; in a build without OpenMP, one."""
+    """Let kernels use this many threads."""
     global _threads
     _threads = _checked_threads(count)
 

@@ -12,6 +12,12 @@ class Mutation(NamedTuple):
 
 MUTATIONS = [
     Mutation(
+        "threads: nobody takes the first task",
+        "parallel.c",
+        "atomic_store(&job.next, 0);",
+        "atomic_store(&job.next, 1);",
+    ),
+    Mutation(
         "multiply: second vector reads the first", "multiply.inc", "sum[m][v] += w * x[v]", "sum[m][v] += w * x[0]"
     ),
     Mutation(

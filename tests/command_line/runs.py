@@ -21,7 +21,6 @@ def train(*arguments):
 
 
 def process(*arguments, interpreter=("-m", "fastcnn.train"), **options):
-    options = {"env": os.environ | {"OMP_WAIT_POLICY": "passive"}} | options  # the machine may be busy
     command = [sys.executable, *interpreter, *map(str, arguments)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
 
