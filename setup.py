@@ -58,7 +58,7 @@ class BuildCore(build_ext):
         x86 = self.targets_x86()
         levels = X86_LEVELS if x86 else {"baseline": []}
         macros = [("FC_WITH_X86_LEVELS", "1")] if x86 else []
-        objects = self.compile(COMMON_SOURCES, "common", macros, flags + ["-pthread"])
+        objects = self.compile(COMMON_SOURCES, "common", macros, [*flags, "-pthread"])
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # each waits for a compiler of its own
             stamps = [
                 pool.submit(

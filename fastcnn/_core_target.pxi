@@ -72,12 +72,31 @@ def _after_fork_in_child():
 os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
-cdef inline fc_target _target(cnp.ndarray array) noexcept:
-    """What to compute on: the array's element type, and the level and number of threads of this moment."""
+cdef enum:
+    ELEMENT_WORK = 6  # of an element that is read once
+
+# Ten microseconds. A thread for less costs about what it saves, and more if it has to wake.
+WORK_A_THREAD = 300_000
+cdef double _work_a_thread = WORK_A_THREAD
+
+
+def set_work_a_thread(double work):
+    """How much work has to be there for each thread, in multiply-adds: for tests, whose shapes are small."""
+    global _work_a_thread
+    _work_a_thread = work
+
+
+cdef inline double _elements(cnp.ndarray array) noexcept:
+    return ELEMENT_WORK * <double>cnp.PyArray_SIZE(array)
+
+
+cdef inline fc_target _target(cnp.ndarray array, double work) noexcept:
+    """What to compute on: the array's element type, and the level of this moment; the number of threads, too, or fewer
+    where there is little work, which is counted in multiply-adds. Kernels give the same bits on any number of them."""
     cdef fc_target on
     on.isa = fc_isa_current()
     on.is_double = cnp.PyArray_ITEMSIZE(array) == 8
-    on.workers = _threads
+    on.workers = <int>max(1, min(<double>_threads, work / _work_a_thread))
     return on
 
 

@@ -1,11 +1,13 @@
 """How a model runs: its steps forth, and back again, with every array let go as soon as nobody needs it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from fastcnn import ops, watch
+from fastcnn.backends.arrays import plain
 from fastcnn.errors import DTypeError, ShapeError
 from fastcnn.fuse import Step
 from fastcnn.layers.layer import Backward, Layer, Shape, Training
@@ -80,6 +82,31 @@ class Execution:
 
         return self._run(x, run, dtype, {})
 
+    def prepared(self, input_shape: Shape, dtype: np.dtype[Any]) -> Callable[[Array], Any]:
+        """`evaluate` for inputs of one shape, with all done now that can be: see `Layer.prepared`."""
+        shapes: dict[int, Any] = {0: input_shape}
+        calls = []
+        for step, drops in zip(self.steps, self._drops, strict=True):
+            taken = tuple(shapes[source] for source in step.sources)
+            given = taken if step.layer.takes_many else taken[0]
+            shapes[step.target] = tuple(step.layer.output_shape(given))
+            call = _prepared_by_itself(step.layer, given) or _checked_forward(step.layer, shapes[step.target], dtype)
+            calls.append((call, itemgetter(*step.sources), step.target, drops))
+
+        room = 1 + max(shapes)
+
+        def run(x: Array) -> Any:
+            arrays: list[Any] = [None] * room
+            arrays[0] = x
+            for call, take, target, drops in calls:
+                arrays[target] = call(take(arrays))
+                for number in drops:
+                    arrays[number] = None
+            outputs = tuple(map(arrays.__getitem__, self.outputs))
+            return outputs if self.several else outputs[0]
+
+        return run
+
     def _run(self, x: Array, run: Any, dtype: np.dtype[Any], shapes: dict[int, Shape]) -> Any:
         """Pass an input through ``run(step, input)`` of each step, and note the shapes of all arrays."""
         arrays: dict[int, Any] = {0: x}
@@ -89,8 +116,7 @@ class Execution:
             taken = tuple(map(arrays.__getitem__, sources)) if step.layer.takes_many else arrays[sources[0]]
             y = run(step, taken)
             if getattr(y, "dtype", None) != dtype:
-                got = getattr(y, "dtype", type(y).__name__)
-                raise DTypeError(f"{step.layer.who}: its forward gave {got} in a model of {dtype}; cast the result")
+                raise _wrong_dtype(step.layer, y, dtype)
             arrays[step.target] = y
             shapes[step.target] = y.shape
             del taken
@@ -107,6 +133,35 @@ class Execution:
             got = f"{len(dy)}" if isinstance(dy, tuple) else type(dy).__name__
             raise ShapeError(f"{who}: backward takes a tuple of {len(self.outputs)} gradients, got {got}")
         return dy
+
+
+def _prepared_by_itself(layer: Layer, input_shape: Any) -> Callable[[Any], Array] | None:
+    """``layer.prepared``, unless a subclass has given the layer another forward since."""
+    for kind in type(layer).__mro__:
+        if "prepared" in vars(kind):
+            return layer.prepared(input_shape)
+        if "forward" in vars(kind):
+            break
+    return None
+
+
+def _checked_forward(layer: Layer, shape: Shape, dtype: np.dtype[Any]) -> Callable[[Any], Array]:
+    """The forward of a layer in evaluation, its result as prepared kernels may trust it."""
+
+    def run(x: Any) -> Array:
+        y = layer.forward(x, None)[0]
+        if getattr(y, "dtype", None) != dtype:
+            raise _wrong_dtype(layer, y, dtype)
+        if y.shape != shape:
+            raise ShapeError(f"{layer.who}: its output_shape says {shape}, but its forward gave {y.shape}")
+        return plain(y)
+
+    return run
+
+
+def _wrong_dtype(layer: Layer, y: Any, dtype: np.dtype[Any]) -> DTypeError:
+    got = getattr(y, "dtype", type(y).__name__)
+    return DTypeError(f"{layer.who}: its forward gave {got} in a model of {dtype}; cast the result")
 
 
 def _one_forward(layer: Layer, taken: Any, training: Training | None) -> tuple[Any, Backward]:

@@ -118,6 +118,14 @@ class Layer:
         """
         raise NotImplementedError(f"{type(self).__name__}: write forward(self, x, training) -> (y, backward)")
 
+    def prepared(self, input_shape: Any) -> Callable[[Any], Array] | None:
+        """What a frozen model calls with each x of this shape, see `fastcnn.Frozen`; None: forward, in evaluation.
+
+        It gives what forward would give, and may trust x: C-contiguous, of the model's dtype, of this shape. Parameters
+        don't change any more. A subclass that has a forward of its own, and no `prepared`, is called by its forward.
+        """
+        return None
+
     def output_shape(self, input_shape: Any) -> Any:
         """The output's shape for an input's, batch included, or a ShapeError. Unchanged if not overridden."""
         return input_shape[0] if self.takes_many else input_shape

@@ -1,7 +1,6 @@
 """What the tests of `python -m fastcnn.train` share: ways to start a run and to look at it."""
 
 import json
-import os
 import subprocess
 import sys
 import time
