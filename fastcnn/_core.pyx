@@ -193,7 +193,7 @@ def leaky_relu_backward(cnp.ndarray dy, cnp.ndarray x, double slope):
 
 def sigmoid(cnp.ndarray x):
     cdef cnp.ndarray y = _like(x)
-    cdef fc_target on = _target(x, _elements(x))
+    cdef fc_target on = _target(x, _elements_of_functions(x))
     with nogil:
         fc_sigmoid(on, cnp.PyArray_SIZE(x), _data(x), _data(y))
     return y
@@ -209,7 +209,7 @@ def sigmoid_backward(cnp.ndarray dy, cnp.ndarray y):
 
 def tanh(cnp.ndarray x):
     cdef cnp.ndarray y = _like(x)
-    cdef fc_target on = _target(x, _elements(x))
+    cdef fc_target on = _target(x, _elements_of_functions(x))
     with nogil:
         fc_tanh(on, cnp.PyArray_SIZE(x), _data(x), _data(y))
     return y
@@ -233,7 +233,7 @@ def add(cnp.ndarray a, cnp.ndarray b):
 
 def dropout(cnp.ndarray x, double p, uint64_t seed, uint64_t offset):
     cdef cnp.ndarray y = _like(x)
-    cdef fc_target on = _target(x, _elements(x))
+    cdef fc_target on = _target(x, _elements_of_functions(x))
     with nogil:
         fc_dropout(on, cnp.PyArray_SIZE(x), _data(x), p, seed, offset, _data(y))
     return y
@@ -271,7 +271,7 @@ def concat_backward(cnp.ndarray dy, list shapes, int64_t rows):
 def softmax(cnp.ndarray x):
     cdef cnp.ndarray y = _like(x)
     cdef int64_t rows = x.shape[0], classes = x.shape[1]
-    cdef fc_target on = _target(x, _elements(x))
+    cdef fc_target on = _target(x, _elements_of_functions(x))
     with nogil:
         fc_softmax(on, rows, classes, _data(x), _data(y))
     return y
@@ -289,7 +289,7 @@ def softmax_backward(cnp.ndarray dy, cnp.ndarray y):
 def log_softmax(cnp.ndarray x):
     cdef cnp.ndarray y = _like(x)
     cdef int64_t rows = x.shape[0], classes = x.shape[1]
-    cdef fc_target on = _target(x, _elements(x))
+    cdef fc_target on = _target(x, _elements_of_functions(x))
     with nogil:
         fc_log_softmax(on, rows, classes, _data(x), _data(y))
     return y
@@ -298,7 +298,7 @@ def log_softmax(cnp.ndarray x):
 def log_softmax_backward(cnp.ndarray dy, cnp.ndarray y):
     cdef cnp.ndarray dx = _like(dy)
     cdef int64_t rows = dy.shape[0], classes = dy.shape[1]
-    cdef fc_target on = _target(dy, _elements(dy))
+    cdef fc_target on = _target(dy, _elements_of_functions(dy))
     with nogil:
         fc_log_softmax_backward(on, rows, classes, _data(dy), _data(y), _data(dx))
     return dx
@@ -310,7 +310,7 @@ def cross_entropy(cnp.ndarray logits, cnp.ndarray index, cnp.ndarray soft):
     cdef cnp.ndarray loss = _new((rows,), cnp.PyArray_TYPE(logits))
     cdef int64_t *index_data = NULL if index is None else <int64_t *>_data(index)
     cdef void *soft_data = NULL if soft is None else _data(soft)
-    cdef fc_target on = _target(logits, _elements(logits))
+    cdef fc_target on = _target(logits, _elements_of_functions(logits))
     with nogil:
         fc_cross_entropy(on, rows, classes, _data(logits), index_data, soft_data, _data(loss))
     return loss
@@ -322,7 +322,7 @@ def cross_entropy_backward(cnp.ndarray dloss, cnp.ndarray logits, cnp.ndarray in
     cdef cnp.ndarray dlogits = _like(logits)
     cdef int64_t *index_data = NULL if index is None else <int64_t *>_data(index)
     cdef void *soft_data = NULL if soft is None else _data(soft)
-    cdef fc_target on = _target(logits, _elements(logits))
+    cdef fc_target on = _target(logits, _elements_of_functions(logits))
     with nogil:
         fc_cross_entropy_backward(on, rows, classes, _data(dloss), _data(logits), index_data, soft_data,
                                   _data(dlogits))
@@ -344,7 +344,7 @@ def momentum_update(cnp.ndarray data, cnp.ndarray grad, cnp.ndarray velocity, do
 
 
 def rmsprop_update(cnp.ndarray data, cnp.ndarray grad, cnp.ndarray square_average, double lr, double decay, double eps):
-    cdef fc_target on = _target(data, _elements(data))
+    cdef fc_target on = _target(data, _elements_of_functions(data))
     with nogil:
         fc_rmsprop_update(on, cnp.PyArray_SIZE(data), _data(data), _data(grad), _data(square_average), lr,
                           decay, eps)
@@ -352,7 +352,7 @@ def rmsprop_update(cnp.ndarray data, cnp.ndarray grad, cnp.ndarray square_averag
 
 def adam_update(cnp.ndarray data, cnp.ndarray grad, cnp.ndarray first_moment, cnp.ndarray second_moment, double lr,
                 double beta1, double beta2, double eps, int64_t step, double weight_decay):
-    cdef fc_target on = _target(data, _elements(data))
+    cdef fc_target on = _target(data, _elements_of_functions(data))
     with nogil:
         fc_adam_update(on, cnp.PyArray_SIZE(data), _data(data), _data(grad), _data(first_moment),
                        _data(second_moment), lr, beta1, beta2, eps, step, weight_decay)

@@ -73,7 +73,8 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 cdef enum:
-    ELEMENT_WORK = 6  # of an element that is read once
+    ELEMENT_WORK = 6
+    FUNCTION_WORK = 20
 
 # Ten microseconds. A thread for less costs about what it saves, and more if it has to wake.
 WORK_A_THREAD = 300_000
@@ -87,7 +88,13 @@ def set_work_a_thread(double work):
 
 
 cdef inline double _elements(cnp.ndarray array) noexcept:
+    """The work of reading the elements of an array and writing as many."""
     return ELEMENT_WORK * <double>cnp.PyArray_SIZE(array)
+
+
+cdef inline double _elements_of_functions(cnp.ndarray array) noexcept:
+    """The same with a root, an exponential or random bits for each of them."""
+    return FUNCTION_WORK * <double>cnp.PyArray_SIZE(array)
 
 
 cdef inline fc_target _target(cnp.ndarray array, double work) noexcept:

@@ -27,10 +27,14 @@ class Execution:
         self.steps = list(steps)
         self.outputs = tuple(outputs)
         self.several = several
-        self._learns = {0: False}  # by number of the array: whether a gradient for it reaches a parameter
+        learns = {0: False}  # by number of the array: whether a gradient for it reaches a parameter
         for step in self.steps:
-            above = any(self._learns[source] for source in step.sources)
-            self._learns[step.target] = above or bool(step.layer.parameters())
+            above = any(learns[source] for source in step.sources)
+            learns[step.target] = above or bool(step.layer.parameters())
+        # By whether the gradient of the input is wanted: the arrays whose gradient is wanted then, and the targets of
+        # the steps that may leave out that of their own input.
+        self._wanted = {wants_dx: {n for n in learns if wants_dx or learns[n]} for wants_dx in (False, True)}
+        self._skips = {wants_dx: self._skipping(wanted) for wants_dx, wanted in self._wanted.items()}
         last_user = {source: position for position, step in enumerate(self.steps) for source in step.sources}
         self._drops: list[list[int]] = [[] for _ in self.steps]
         for number, position in last_user.items():
@@ -40,17 +44,17 @@ class Execution:
     def forward(self, x: Array, training: Training | None, dtype: np.dtype[Any], who: str) -> tuple[Any, Backward]:
         """``Model.forward``, for a checked input; `who` is the model, for messages."""
         wants_dx = training is None or training.input_gradient
-        wanted = {number: wants_dx or learns for number, learns in self._learns.items()}
+        wanted, skips = self._wanted[wants_dx], self._skips[wants_dx]
         shapes: dict[int, Shape] = {}
         backwards: list[Backward | None] = []
 
         def run(step: Step, taken: Any) -> Any:
             layer = step.layer
-            if not wanted[step.target]:  # nobody asks this layer for a gradient: no need to remember how
+            if step.target not in wanted:  # nobody asks this layer for a gradient: no need to remember how
                 backwards.append(None)
                 return _one_forward(layer, taken, training and training.for_layer(step.covers[-1], False))[0]
-            skip = layer.skips_input_gradient and not any(wanted[source] for source in step.sources)
-            y, backward = _one_forward(layer, taken, training and training.for_layer(step.covers[-1], not skip))
+            input_gradient = step.target not in skips
+            y, backward = _one_forward(layer, taken, training and training.for_layer(step.covers[-1], input_gradient))
             backwards.append(backward)
             return y
 
@@ -59,15 +63,15 @@ class Execution:
         def backward(dy: Any) -> Array | None:
             gradients: dict[int, Array] = {}
             for number, part in zip(self.outputs, self._one_each(dy, who), strict=True):
-                _accumulate(gradients, number, _fitting(part, shapes[number], dtype, f"{who}: backward takes"))
+                _accumulate(gradients, number, _fitting(part, shapes[number], dtype, who, "backward takes"))
             for step, layer_backward in zip(reversed(self.steps), reversed(backwards), strict=True):
                 if layer_backward is None:
                     continue
                 dx = layer_backward(gradients.pop(step.target))
                 for source, part in zip(step.sources, _parts(step.layer, dx, len(step.sources)), strict=True):
-                    if wanted[source]:
-                        returns = f"{step.layer.who}: its backward must return"
-                        _accumulate(gradients, source, _fitting(part, shapes[source], dtype, returns))
+                    if source in wanted:
+                        part = _fitting(part, shapes[source], dtype, step.layer, "its backward must return")
+                        _accumulate(gradients, source, part)
             return gradients[0] if wants_dx else None
 
         return outputs, backward
@@ -125,6 +129,11 @@ class Execution:
         outputs = tuple(arrays[number] for number in self.outputs)
         return outputs if self.several else outputs[0]
 
+    def _skipping(self, wanted: set[int]) -> set[int]:
+        """The targets of steps that heed Training.input_gradient where nobody wants one."""
+        skip = (step for step in self.steps if step.layer.skips_input_gradient)
+        return {step.target for step in skip if wanted.isdisjoint(step.sources)}
+
     def _one_each(self, dy: Any, who: str) -> tuple[Array, ...]:
         """The gradients of the outputs, as a tuple."""
         if not self.several:
@@ -181,13 +190,13 @@ def _parts(layer: Layer, dx: Any, sources: int) -> tuple[Any, ...]:
     return dx
 
 
-def _fitting(gradient: Any, shape: Shape, dtype: np.dtype[Any], who: str) -> Array:
+def _fitting(gradient: Any, shape: Shape, dtype: np.dtype[Any], who: Layer | str, what: str) -> Array:
     """A gradient, if it has the shape of the array it belongs to, and the model's dtype."""
     if getattr(gradient, "shape", None) != shape:
         got = getattr(gradient, "shape", type(gradient).__name__)
-        raise ShapeError(f"{who} a gradient of shape {shape}, got {got}")
+        raise ShapeError(f"{getattr(who, 'who', who)}: {what} a gradient of shape {shape}, got {got}")
     if gradient.dtype != dtype:
-        raise DTypeError(f"{who} a gradient of {dtype}, got {gradient.dtype}; cast it")
+        raise DTypeError(f"{getattr(who, 'who', who)}: {what} a gradient of {dtype}, got {gradient.dtype}; cast it")
     fitting: Array = gradient
     return fitting
 

@@ -42,8 +42,7 @@ in evaluation): random layers that get the same `training` draw the same numbers
 
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self, overload
+from typing import Any, ClassVar, NamedTuple, Self, overload
 
 import numpy as np
 
@@ -55,8 +54,7 @@ Shape = tuple[int, ...]
 Backward = Callable[[Any], Any]  # from dy to dx; of a layer that takes many, to a tuple; None where dx isn't wanted
 
 
-@dataclass(frozen=True)
-class Training:
+class Training(NamedTuple):
     """What a layer may know of the training step that it runs in; always true, evaluation passes None.
 
     Random layers use ``(seed, offset)`` as the key of their counter-based numbers: every (step, layer) has
@@ -84,7 +82,7 @@ class Training:
     def for_layer(self, index: int, input_gradient: bool = True) -> Self:
         """The same step as child `index` sees it; distinct for up to 1023 children, nested three deep."""
         stream = (self.stream * 1024 + index + 1) % 2**32
-        return replace(self, stream=stream, input_gradient=input_gradient)
+        return type(self)(self.seed, self.step, stream, input_gradient)
 
     @property
     def offset(self) -> int:
