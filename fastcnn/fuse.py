@@ -7,10 +7,11 @@ Models run their layers in steps; without stages a step is a layer.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fastcnn import ops
+from fastcnn.backends.cpu import prepared
 from fastcnn.layers import Conv2d, Dropout, Layer, Linear, MaxPool2d, ReLU
 from fastcnn.layers.layer import Backward, Shape, Training
 from fastcnn.layers.parameter import Array
@@ -70,6 +71,12 @@ class ConvStage(Layer):
             chosen = convolution.algorithm
         kernel = "conv_pool" if chosen == "direct" else chosen
         return kernel, *[f"in {convolution.name}"] * len(behind)
+
+    def prepared(self, input_shape: Shape) -> Callable[[Array], Array]:
+        convolution = self.convolution
+        bias = None if convolution.bias is None else convolution.bias.data
+        how = (1, convolution.padding, 1, self.pool.kernel_size, convolution.algorithm)
+        return prepared.conv2d_relu_max_pool2d(input_shape, convolution.weight.data, bias, *how)
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
         step = Training.of(training)

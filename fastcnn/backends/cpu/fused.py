@@ -33,7 +33,7 @@ def conv2d_relu_max_pool2d(
     pooling = pool_shape(shape.output, pool_size, None, 0, who)
     number, bias = algorithm_number(who, algorithm, shape), bias_of(who, bias, weight)
     p, key = dropout_rate(who, p), dropout_key(who, seed, offset)
-    if (pool := _one_pass(shape, pool_size, algorithm)) is not None:
+    if (pool := one_pass(shape, pool_size, algorithm)) is not None:
         return _core.conv_pool(shape, pooling, pool, number, plain(x), plain(weight), bias, p, *key)
     y, argmax = _core.max_pool2d(pooling, _core.relu(_core.conv2d(shape, number, plain(x), plain(weight), bias)))
     return _core.dropout(y, p, *key) if p > 0 else y, argmax
@@ -63,7 +63,7 @@ def conv2d_relu_max_pool2d_backward(
     same_shape(who, "y", y, pooling.output, f"input {x.shape}")
     argmax, number = argmax_of(who, argmax, pooling), algorithm_number(who, algorithm, shape)
     p, dy, y, weight = dropout_rate(who, p), plain(dy), plain(y), plain(weight)
-    if (pool := _one_pass(shape, pool_size, algorithm)) is not None:
+    if (pool := one_pass(shape, pool_size, algorithm)) is not None:
         gradients = _core.conv_pool_backward_weight(shape, pool, p, dy, y, argmax, plain(x))
         if gradients is None:
             raise ShapeError(f"{who}: {BAD_ARGMAX}")
@@ -91,13 +91,13 @@ def conv2d_relu_max_pool2d_algorithm(
     dtype: Any = np.float32,
 ) -> str | None:
     shape = conv_shape(input_shape, weight_shape, stride, padding, dilation, "conv2d_relu_max_pool2d")
-    if (pool := _one_pass(shape, pool_size, "auto")) is None:
+    if (pool := one_pass(shape, pool_size, "auto")) is None:
         return None
     forward, auto = _core.DIRECTIONS["forward"], _core.ALGORITHMS["auto"]
     return "winograd" if _core.winograd_tile(shape, np.dtype(dtype) == np.float64, forward, pool, auto) else "direct"
 
 
-def _one_pass(shape: _core.ConvShape, pool_size: Size, algorithm: str) -> int | None:
+def one_pass(shape: _core.ConvShape, pool_size: Size, algorithm: str) -> int | None:
     """The side of the windows, if kernels of their own take this shape and nobody asked for others by name."""
     height, width = pair(pool_size, "pool_size", "")
     return height if algorithm != "im2col" and height == width and _core.conv_pool_fits(shape, height) else None
