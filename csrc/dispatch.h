@@ -58,11 +58,12 @@ static inline size_t fc_conv_pool_workspace(fc_target on, const fc_conv_shape *s
     return FC_CALL(on, conv_pool_workspace, s, direction, pool, algorithm, on.workers);
 }
 
-static inline void fc_conv_pool(fc_target on, const fc_conv_shape *s, int64_t pool, fc_algorithm algorithm,
-                                const fc_drop_rule *dropout, const void *x, const void *weight, const void *bias,
-                                void *y, uint8_t *argmax, void *workspace)
+/* argmax: with `average`, the active pixels of windows */
+static inline void fc_conv_pool(fc_target on, const fc_conv_shape *s, int64_t pool, bool average,
+                                fc_algorithm algorithm, const fc_drop_rule *dropout, const void *x,
+                                const void *weight, const void *bias, void *y, uint8_t *argmax, void *workspace)
 {
-    FC_CALL(on, conv_pool, s, pool, algorithm, dropout, x, weight, bias, y, argmax, workspace, on.workers);
+    FC_CALL(on, conv_pool, s, pool, average, algorithm, dropout, x, weight, bias, y, argmax, workspace, on.workers);
 }
 
 static inline void fc_conv_pool_backward_input(fc_target on, const fc_conv_shape *s, int64_t pool, double p,
@@ -77,6 +78,20 @@ static inline fc_status fc_conv_pool_backward_weight(fc_target on, const fc_conv
                                                      const void *x, void *dweight, void *dbias, void *workspace)
 {
     return FC_CALL(on, conv_pool_backward_weight, s, pool, p, dy, y, argmax, x, dweight, dbias, workspace, on.workers);
+}
+
+static inline size_t fc_conv_avg_pool_workspace(fc_target on, const fc_conv_shape *s, fc_algorithm algorithm,
+                                                bool input_gradient)
+{
+    return FC_CALL(on, conv_avg_pool_workspace, s, algorithm, input_gradient, on.workers);
+}
+
+static inline void fc_conv_avg_pool_backward(fc_target on, const fc_conv_shape *s, fc_algorithm algorithm,
+                                             const void *dy, const uint8_t *active, const void *x, const void *weight,
+                                             void *dx, void *dweight, void *dbias, void *workspace)
+{
+    FC_CALL(on, conv_avg_pool_backward, s, algorithm, dy, active, x, weight, dx, dweight, dbias, workspace,
+            on.workers);
 }
 
 static inline void fc_channel_sum(fc_target on, int64_t batch, int64_t channels, int64_t plane, const void *x,

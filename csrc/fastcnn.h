@@ -77,8 +77,8 @@ typedef struct fc_linear_end {
 } fc_linear_end;
 
 fc_status fc_conv_shape_check(fc_conv_shape *shape);
-/* Whether conv_pool, which is convolution, ReLU, max-pooling and dropout in one, takes this shape with windows of
- * pool x pool. */
+/* Whether conv_pool, which is convolution, ReLU, pooling and dropout in one, takes this shape with windows of
+ * pool x pool; average-pooling only with 2x2. */
 bool fc_conv_pool_fits(const fc_conv_shape *shape, int64_t pool);
 /* Whether FC_WINOGRAD can be asked for: 3x3 filters, stride 1, dilation 1, padding up to 2. */
 bool fc_winograd_fits(const fc_conv_shape *shape);
@@ -96,15 +96,19 @@ fc_status fc_pool_shape_check(fc_pool_shape *shape, bool argmax); /* argmax: a b
                                        real *dweight, void *workspace, int workers);                                 \
         int (*winograd_tile)(const fc_conv_shape *, fc_direction, int64_t pool, fc_algorithm);                       \
         size_t (*conv_pool_workspace)(const fc_conv_shape *, fc_direction, int64_t pool, fc_algorithm, int workers); \
-        void (*conv_pool)(const fc_conv_shape *, int64_t pool, fc_algorithm, const fc_drop_rule *, const real *x,      \
-                          const real *weight, const real *bias, real *y, uint8_t *argmax, void *workspace,           \
-                          int workers);                                                                              \
+        void (*conv_pool)(const fc_conv_shape *, int64_t pool, bool average, fc_algorithm, const fc_drop_rule *,     \
+                          const real *x, const real *weight, const real *bias, real *y, uint8_t *argmax,             \
+                          void *workspace, int workers);                                                             \
         void (*conv_pool_backward_input)(const fc_conv_shape *, int64_t pool, double p, const real *dy,              \
                                          const real *y, const uint8_t *argmax, const real *weight, real *dx,         \
                                          void *workspace, int workers);                                              \
         fc_status (*conv_pool_backward_weight)(const fc_conv_shape *, int64_t pool, double p, const real *dy,        \
                                                const real *y, const uint8_t *argmax, const real *x, real *dweight,   \
                                                real *dbias, void *workspace, int workers);                           \
+        size_t (*conv_avg_pool_workspace)(const fc_conv_shape *, fc_algorithm, bool input_gradient, int workers);    \
+        void (*conv_avg_pool_backward)(const fc_conv_shape *, fc_algorithm, const real *dy, const uint8_t *active,   \
+                                       const real *x, const real *weight, real *dx, real *dweight, real *dbias,      \
+                                       void *workspace, int workers);                                                \
         void (*channel_sum)(int64_t batch, int64_t channels, int64_t plane, const real *x, real *sum, int workers);  \
         void (*im2col)(const fc_conv_shape *, const real *x, real *columns, int workers);                            \
         void (*col2im)(const fc_conv_shape *, const real *columns, real *x, int workers);                            \

@@ -33,6 +33,8 @@
 #include "softmax.inc"
 #include "sums.inc"
 
+#include "active_mean.inc"
+
 #include "winograd_transform.inc"
 
 #include "winograd.inc"
@@ -61,6 +63,8 @@
 
 #include "conv_pool_choice.inc"
 
+#include "conv_avg_pool.inc"
+
 #ifdef FC_DOUBLE
 typedef fc_kernels_float64 kernel_table;
 #else
@@ -79,6 +83,8 @@ const kernel_table FC_TABLE = {
     .conv_pool = conv_pool,
     .conv_pool_backward_input = conv_pool_backward_input,
     .conv_pool_backward_weight = conv_pool_backward_weight,
+    .conv_avg_pool_workspace = conv_avg_pool_workspace,
+    .conv_avg_pool_backward = conv_avg_pool_backward,
     .channel_sum = channel_sum,
     .im2col = im2col,
     .col2im = col2im,

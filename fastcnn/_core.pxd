@@ -58,12 +58,15 @@ cdef extern from "dispatch.h" nogil:
     bint fc_winograd_fits(const fc_conv_shape *)
     int fc_winograd_tile(fc_target, const fc_conv_shape *, fc_direction, int64_t, fc_algorithm)
     size_t fc_conv_pool_workspace(fc_target, const fc_conv_shape *, fc_direction, int64_t, fc_algorithm)
-    void fc_conv_pool(fc_target, const fc_conv_shape *, int64_t, fc_algorithm, const fc_drop_rule *, const void *,
-                      const void *, const void *, void *, uint8_t *, void *)
+    void fc_conv_pool(fc_target, const fc_conv_shape *, int64_t, bint, fc_algorithm, const fc_drop_rule *,
+                      const void *, const void *, const void *, void *, uint8_t *, void *)
     void fc_conv_pool_backward_input(fc_target, const fc_conv_shape *, int64_t, double, const void *, const void *,
                                      const uint8_t *, const void *, void *, void *)
     fc_status fc_conv_pool_backward_weight(fc_target, const fc_conv_shape *, int64_t, double, const void *,
                                            const void *, const uint8_t *, const void *, void *, void *, void *)
+    size_t fc_conv_avg_pool_workspace(fc_target, const fc_conv_shape *, fc_algorithm, bint)
+    void fc_conv_avg_pool_backward(fc_target, const fc_conv_shape *, fc_algorithm, const void *, const uint8_t *,
+                                   const void *, const void *, void *, void *, void *, void *)
     void fc_conv2d_backward_weight(fc_target, const fc_conv_shape *, fc_algorithm, const void *, const void *, void *,
                                    void *)
     void fc_channel_sum(fc_target, int64_t, int64_t, int64_t, const void *, void *)

@@ -80,6 +80,7 @@ def conv_pool(
     shape: ConvShape,
     pooling: PoolShape,
     pool: int,
+    average: bool,
     algorithm: int,
     x: _Array,
     weight: _Array,
@@ -95,6 +96,9 @@ def conv_pool_backward_input(
 def conv_pool_backward_weight(
     shape: ConvShape, pool: int, p: float, dy: _Array, y: _Array, argmax: _Array, x: _Array
 ) -> tuple[_Array, _Array] | None: ...
+def conv_avg_pool_backward(
+    shape: ConvShape, algorithm: int, dy: _Array, active: _Array, x: _Array, weight: _Array, input_gradient: bool
+) -> tuple[_Array | None, _Array, _Array]: ...
 def conv2d_backward_weight(shape: ConvShape, algorithm: int, dy: _Array, x: _Array) -> _Array: ...
 def channel_sum(batch: int, channels: int, plane: int, x: _Array) -> _Array: ...
 def im2col(shape: ConvShape, x: _Array, columns_shape: tuple[int, ...]) -> _Array: ...

@@ -1,14 +1,14 @@
-"""Convolution, ReLU, max-pooling and dropout in one pass: a part of _core.pyx, which includes it."""
+"""Convolution, ReLU, pooling and dropout in one pass: a part of _core.pyx, which includes it."""
 
 
 def conv_pool_fits(ConvShape shape, int64_t pool):
-    """Whether the three functions below take this shape."""
+    """Whether the functions below take this shape; those of average-pooling only with windows of 2x2."""
     return bool(fc_conv_pool_fits(&shape.c, pool))
 
 
-def conv_pool(ConvShape shape, PoolShape pooling, int64_t pool, int algorithm, cnp.ndarray x, cnp.ndarray weight,
-              cnp.ndarray bias, double p, uint64_t seed, uint64_t offset, Packed packed=None):
-    """y, dropped out where p > 0, and argmax."""
+def conv_pool(ConvShape shape, PoolShape pooling, int64_t pool, bint average, int algorithm, cnp.ndarray x,
+              cnp.ndarray weight, cnp.ndarray bias, double p, uint64_t seed, uint64_t offset, Packed packed=None):
+    """y, dropped out where p > 0, and argmax; with `average`, which pixels of a window are active."""
     cdef cnp.ndarray y = _new(pooling.output, cnp.PyArray_TYPE(x))
     cdef cnp.ndarray argmax = _new(pooling.output, cnp.NPY_UINT8)
     cdef fc_target on = _target(x, shape.work)
@@ -19,7 +19,7 @@ def conv_pool(ConvShape shape, PoolShape pooling, int64_t pool, int algorithm, c
     cdef void *weight_data = _data(weight) if packed is None else packed.weight(weight, size, on)
     cdef Scratch scratch = Scratch(size) if packed is None else packed.scratch
     with nogil:
-        fc_conv_pool(on, &shape.c, pool, <fc_algorithm>algorithm, &dropout, _data(x), weight_data, bias_data,
+        fc_conv_pool(on, &shape.c, pool, average, <fc_algorithm>algorithm, &dropout, _data(x), weight_data, bias_data,
                      _data(y), <uint8_t *>_data(argmax), scratch.memory)
     return y, argmax
 
@@ -47,3 +47,19 @@ def conv_pool_backward_weight(ConvShape shape, int64_t pool, double p, cnp.ndarr
         status = fc_conv_pool_backward_weight(on, &shape.c, pool, p, _data(dy), _data(y), <uint8_t *>_data(argmax),
                                               _data(x), _data(dweight), _data(dbias), scratch.memory)
     return (dweight, dbias) if status == FC_OK else None
+
+
+def conv_avg_pool_backward(ConvShape shape, int algorithm, cnp.ndarray dy, cnp.ndarray active, cnp.ndarray x,
+                           cnp.ndarray weight, bint input_gradient):
+    """dx, or None without `input_gradient`, dweight and dbias."""
+    cdef cnp.ndarray dx = _new(shape.input, cnp.PyArray_TYPE(dy)) if input_gradient else None
+    cdef cnp.ndarray dweight = _new(shape.weight, cnp.PyArray_TYPE(dy))
+    cdef cnp.ndarray dbias = _new((shape.weight[0],), cnp.PyArray_TYPE(dy))
+    cdef fc_target on = _target(dy, shape.work)
+    cdef void *dx_data = NULL if dx is None else _data(dx)
+    cdef Scratch scratch = Scratch(
+        fc_conv_avg_pool_workspace(on, &shape.c, <fc_algorithm>algorithm, input_gradient))
+    with nogil:
+        fc_conv_avg_pool_backward(on, &shape.c, <fc_algorithm>algorithm, _data(dy), <uint8_t *>_data(active),
+                                  _data(x), _data(weight), dx_data, _data(dweight), _data(dbias), scratch.memory)
+    return dx, dweight, dbias

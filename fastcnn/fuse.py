@@ -1,8 +1,9 @@
 """Chains of layers that run as one stage: convolution or fully connected layer, and what follows it.
 
-Behind a convolution these are ReLU, max-pooling, and perhaps dropout; behind a fully connected layer, ReLU and perhaps
-dropout. A stage has the layers' own parameters and gives what they would give, to rounding: its sums go in another
-order. The convolution's output is never stored, and the way back visits active windows only (csrc/conv_pool.inc).
+Behind a convolution these are ReLU, max-pooling, and perhaps dropout, or ReLU and average-pooling; behind a fully
+connected layer, ReLU and perhaps dropout. A stage has the layers' own parameters and gives what they would give, to
+rounding: its sums go in another order. The convolution's output is never stored. The way back visits active windows
+only (csrc/conv_pool.inc); behind average-pooling it writes one array instead of two (csrc/conv_avg_pool.inc).
 Models run their layers in steps; without stages a step is a layer.
 """
 
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 
 from fastcnn import ops
 from fastcnn.backends.cpu import prepared
-from fastcnn.layers import Conv2d, Dropout, Layer, Linear, MaxPool2d, ReLU
+from fastcnn.layers import AvgPool2d, Conv2d, Dropout, Layer, Linear, MaxPool2d, ReLU
 from fastcnn.layers.layer import Backward, Shape, Training
 from fastcnn.layers.parameter import Array
 from fastcnn.linear_stage import LinearStage
@@ -45,8 +46,12 @@ class ConvStage(Layer):
     """
 
     skips_input_gradient = True
+    average = False  # the maximum of windows
+    algorithm_of = staticmethod(ops.conv2d_relu_max_pool2d_algorithm)
 
-    def __init__(self, convolution: Conv2d, relu: ReLU, pool: MaxPool2d, dropout: Dropout | None = None) -> None:
+    def __init__(
+        self, convolution: Conv2d, relu: ReLU, pool: MaxPool2d | AvgPool2d, dropout: Dropout | None = None
+    ) -> None:
         self.name = "+".join(str(layer.name) for layer in (convolution, relu, pool, dropout) if layer is not None)
         self.convolution = convolution
         self.relu = relu
@@ -64,7 +69,7 @@ class ConvStage(Layer):
         convolution, pool = self.convolution, self.pool
         behind = [layer for layer in (self.relu, pool, self.dropout) if layer is not None]
         weight, how = convolution.weight, {"padding": convolution.padding, "pool_size": pool.kernel_size}
-        chosen = ops.conv2d_relu_max_pool2d_algorithm(input_shape, weight.shape, **how, dtype=weight.dtype)
+        chosen = self.algorithm_of(input_shape, weight.shape, **how, dtype=weight.dtype)
         if chosen is None or convolution.algorithm == "im2col":
             return convolution.kernel(input_shape), *[layer.stem for layer in behind]
         if convolution.algorithm != "auto":
@@ -76,7 +81,7 @@ class ConvStage(Layer):
         convolution = self.convolution
         bias = None if convolution.bias is None else convolution.bias.data
         how = (1, convolution.padding, 1, self.pool.kernel_size, convolution.algorithm)
-        return prepared.conv2d_relu_max_pool2d(input_shape, convolution.weight.data, bias, *how)
+        return prepared.conv2d_relu_pool2d(self.average, input_shape, convolution.weight.data, bias, *how)
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
         step = Training.of(training)
@@ -92,6 +97,29 @@ class ConvStage(Layer):
 
         def backward(dy: Array) -> Array | None:
             dx, dweight, dbias = ops.conv2d_relu_max_pool2d_backward(dy, y, argmax, x, weight.data, *how, p, wants_dx)
+            weight.grad = dweight
+            if bias is not None:
+                bias.grad = dbias
+            return dx
+
+        return y, backward
+
+
+class AverageStage(ConvStage):
+    """Conv2d, ReLU and AvgPool2d in one pass; the windows are of 2x2 pixels."""
+
+    average = True
+    algorithm_of = staticmethod(ops.conv2d_relu_avg_pool2d_algorithm)
+
+    def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
+        step = Training.of(training)
+        wants_dx = step is None or step.input_gradient
+        weight, bias = self.convolution.weight, self.convolution.bias
+        how = (1, self.convolution.padding, 1, self.pool.kernel_size, self.convolution.algorithm)
+        y, active = ops.conv2d_relu_avg_pool2d(x, weight.data, None if bias is None else bias.data, *how)
+
+        def backward(dy: Array) -> Array | None:
+            dx, dweight, dbias = ops.conv2d_relu_avg_pool2d_backward(dy, active, x, weight.data, *how, wants_dx)
             weight.grad = dweight
             if bias is not None:
                 bias.grad = dbias
@@ -130,6 +158,8 @@ def _stage(chain: Sequence[Any]) -> tuple[Layer | None, int]:
     if kinds[:3] == [Conv2d, ReLU, MaxPool2d] and _fit(chain[0], chain[2]):
         length = 4 if kinds[3:] == [Dropout] else 3
         return ConvStage(*chain[:length]), length
+    if kinds[:3] == [Conv2d, ReLU, AvgPool2d] and _fit(chain[0], chain[2]) and _average_fits(chain[0], chain[2]):
+        return AverageStage(*chain[:3]), 3
     if kinds[:3] == [Linear, ReLU, Dropout]:
         return LinearStage(*chain[:3]), 3
     if kinds[:2] == [Linear, ReLU]:
@@ -137,7 +167,14 @@ def _stage(chain: Sequence[Any]) -> tuple[Layer | None, int]:
     return None, 0
 
 
-def _fit(convolution: Conv2d, pool: MaxPool2d) -> bool:
+def _fit(convolution: Conv2d, pool: MaxPool2d | AvgPool2d) -> bool:
     plain = convolution.stride == (1, 1) and convolution.dilation == (1, 1) and convolution.algorithm != "im2col"
     side = pool.kernel_size[0]
     return plain and pool.kernel_size == pool.stride == (side, side) and pool.padding == (0, 0)
+
+
+def _average_fits(convolution: Conv2d, pool: AvgPool2d) -> bool:
+    """Whether one kernel takes the smallest map that a window fits, and so any. Layer by layer is faster if not."""
+    smallest = (1, convolution.in_channels, *(size + pool.kernel_size[0] - 1 for size in convolution.kernel_size))
+    shapes = (smallest, convolution.weight.shape)
+    return AverageStage.algorithm_of(*shapes, pool_size=pool.kernel_size) is not None

@@ -83,12 +83,36 @@ def test_a_fully_connected_stage_gives_the_bits_of_its_layers(bias, dropout):
         assert_array_equal(fused, apart)
 
 
-def test_training_in_stages_gives_the_same_bits_on_any_number_of_threads():
+def averages(bias=True, size=3, dtype="float64"):
+    """Two stages with average-pooling, the second on maps that don't divide by the windows."""
+    return fc.Sequential(
+        fc.Conv2d(1, 5, size, bias=bias), fc.ReLU(), fc.AvgPool2d(2),
+        fc.Conv2d(5, 17, size, padding=1, bias=bias), fc.ReLU(), fc.AvgPool2d(2), fc.Flatten(), dtype=dtype,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7])
+def test_a_stage_with_average_pooling_gives_what_its_layers_give(bias, size):
+    model = averages(bias, size)
+    assert stages_of(model) == ["conv1+relu1+pool1", "conv2+relu2+pool2"]
+    x = np.random.default_rng(0).standard_normal((4, 1, 23, 21))
+    results = []
+    for one in (model, unfused(model)):
+        y, backward = one.forward(x, fc.Training(seed=3))
+        dx = backward(np.random.default_rng(1).standard_normal(y.shape))
+        results.append([y, one(x), dx, *(parameter.grad for parameter in one.parameters())])
+    for fused, apart in zip(*results, strict=True):
+        assert_allclose(fused, apart, rtol=0, atol=1e-11 * max(1, np.abs(apart).max()))
+
+
+@pytest.mark.parametrize("make", [fc.models.gorgonia, fc.models.mxnet_scratch])
+def test_training_in_stages_gives_the_same_bits_on_any_number_of_threads(make):
     rng = np.random.default_rng(0)
     x, labels = rng.random((20, 1, 28, 28), np.float32), rng.integers(0, 10, 20)
     weights = set()
     for threads in (1, 2, 3):
-        model = fc.models.gorgonia(seed=2)
+        model = make(seed=2)
         optimizer = fc.RMSprop(model.parameters())
         with use_threads(threads):
             for _ in range(3):
@@ -99,6 +123,7 @@ def test_training_in_stages_gives_the_same_bits_on_any_number_of_threads():
 
 def test_gradients_of_stages_match_central_differences():
     assert fc.gradcheck(chain(), (2, 1, 11, 10), training=fc.Training(seed=1))
+    assert fc.gradcheck(averages(), (2, 1, 13, 12))
 
 
 def test_only_plain_chains_become_stages():
@@ -118,7 +143,13 @@ def test_only_plain_chains_become_stages():
     assert not first(fc.Conv2d(1, 2, 3), pool=fc.MaxPool2d(3, stride=2))
     assert not first(fc.Conv2d(1, 2, 3), pool=fc.MaxPool2d(2, padding=1))
     assert not first(fc.Conv2d(1, 2, 3), pool=fc.MaxPool2d((2, 3)))
-    assert not first(fc.Conv2d(1, 2, 3), pool=fc.AvgPool2d(2))
+    assert first(fc.Conv2d(1, 2, 3), pool=fc.AvgPool2d(2))
+    assert not first(fc.Conv2d(1, 2, 3), pool=fc.AvgPool2d(1))
+    assert not first(fc.Conv2d(1, 2, 3), pool=fc.AvgPool2d(3))
+    assert not first(fc.Conv2d(1, 2, 3), pool=fc.AvgPool2d(2, padding=1))
+    assert not first(fc.Conv2d(1, 2, 3), pool=fc.AvgPool2d(2, stride=1))
+    assert not first(fc.Conv2d(1, 2, 3, stride=2), pool=fc.AvgPool2d(2))
+    assert not first(fc.Conv2d(1, 2, 9), pool=fc.AvgPool2d(2))
 
 
 def test_what_somebody_else_takes_stays():
@@ -165,7 +196,7 @@ def test_a_reader_finds_the_file_of_each_kernel_by_its_name(make, fused):
     for layer, kernel in kernels.items():
         if not kernel.startswith("in "):
             assert type(layer) is fc.Flatten or (csrc / f"{kernel.split()[0]}.inc").exists()
-    assert any(kernel == "in conv1" for kernel in kernels.values()) == (fused and make is fc.models.gorgonia)
+    assert any(kernel == "in conv1" for kernel in kernels.values()) == (fused and make is not fc.models.lenet5)
 
 
 def test_the_summary_names_the_kernels_of_layers_that_one_kernel_does_not_take():
@@ -175,6 +206,14 @@ def test_the_summary_names_the_kernels_of_layers_that_one_kernel_does_not_take()
     assert kernels == ["conv_im2col", "pointwise", "max_pool", "pointwise"]
     model = fc.Sequential(fc.Conv2d(1, 4, 9), fc.ReLU(), fc.MaxPool2d(2))
     assert [place.kernel for place in model.places((1, 1, 28, 28))] == ["conv_direct", "pointwise", "max_pool"]
+
+
+def test_the_summary_names_the_kernel_of_a_stage_with_average_pooling():
+    model = fc.models.mxnet_scratch()
+    kernels = [place.kernel for place in model.places((1, 1, 28, 28))[:6]]
+    assert kernels[1:3] == ["in conv1"] * 2 and kernels[4:] == ["in conv2"] * 2
+    model.convolve("im2col")
+    assert [place.kernel for place in model.places((1, 1, 28, 28))[:3]] == ["conv_im2col", "pointwise", "avg_pool"]
 
 
 def test_shapes_and_nan_are_told_of_layer_by_layer():

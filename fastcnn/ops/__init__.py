@@ -24,6 +24,9 @@ from fastcnn.ops.convolution import (
     matmul,
 )
 from fastcnn.ops.fused import (
+    conv2d_relu_avg_pool2d,
+    conv2d_relu_avg_pool2d_algorithm,
+    conv2d_relu_avg_pool2d_backward,
     conv2d_relu_max_pool2d,
     conv2d_relu_max_pool2d_algorithm,
     conv2d_relu_max_pool2d_backward,
@@ -87,6 +90,9 @@ __all__ = [
     "conv2d_backward_bias",
     "conv2d_backward_input",
     "conv2d_backward_weight",
+    "conv2d_relu_avg_pool2d",
+    "conv2d_relu_avg_pool2d_algorithm",
+    "conv2d_relu_avg_pool2d_backward",
     "conv2d_relu_max_pool2d",
     "conv2d_relu_max_pool2d_algorithm",
     "conv2d_relu_max_pool2d_backward",

@@ -92,3 +92,75 @@ def conv2d_relu_max_pool2d_algorithm(
     'winograd'
     """
     return cpu.conv2d_relu_max_pool2d_algorithm(input_shape, weight_shape, stride, padding, dilation, pool_size, dtype)
+
+
+def conv2d_relu_avg_pool2d(
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    stride: Size = 1,
+    padding: Size = 0,
+    dilation: Size = 1,
+    pool_size: Size = 2,
+    algorithm: str = "auto",
+) -> tuple[Array, Array]:
+    """``avg_pool2d(relu(conv2d(x, weight, bias, ...)), pool_size)`` -> y (N, O, PH, PW), active alike, uint8.
+
+    As `conv2d_relu_max_pool2d`, with the mean of each window instead of its largest pixel. Bit ``p`` of an ``active``
+    says that ReLU let pixel ``p`` of the window through, counted along its rows: the pixel is above 0, or NaN.
+
+    Raises:
+        ShapeError: also for windows of more than 8 pixels.
+
+    >>> x, weight = np.arange(9.0).reshape(1, 1, 3, 3) - 4, np.ones((1, 1, 2, 2))
+    >>> y, active = conv2d_relu_avg_pool2d(x, weight)
+    >>> y, active
+    (array([[[[2.5]]]]), array([[[[12]]]], dtype=uint8))
+    """
+    return cpu.conv2d_relu_avg_pool2d(x, weight, bias, stride, padding, dilation, pool_size, algorithm)
+
+
+def conv2d_relu_avg_pool2d_backward(
+    dy: Array,
+    active: Array,
+    x: Array,
+    weight: Array,
+    stride: Size = 1,
+    padding: Size = 0,
+    dilation: Size = 1,
+    pool_size: Size = 2,
+    algorithm: str = "auto",
+    input_gradient: bool = True,
+) -> tuple[Array | None, Array, Array]:
+    """Gradients of `conv2d_relu_avg_pool2d` with respect to x, weight and bias.
+
+    active is what it returned; bits past a window's pixels don't count. Where one kernel did the forward, pixels that
+    no window reads take no part. Without `input_gradient` the first of the three is None and costs nothing.
+
+    >>> x, weight = np.arange(9.0).reshape(1, 1, 3, 3) - 4, np.ones((1, 1, 2, 2))
+    >>> y, active = conv2d_relu_avg_pool2d(x, weight)
+    >>> dx, dweight, dbias = conv2d_relu_avg_pool2d_backward(np.ones((1, 1, 1, 1)), active, x, weight)
+    >>> dweight, dbias
+    (array([[[[-0.25,  0.25],
+             [ 1.25,  1.75]]]]), array([0.5]))
+    """
+    return cpu.conv2d_relu_avg_pool2d_backward(
+        dy, active, x, weight, stride, padding, dilation, pool_size, algorithm, input_gradient
+    )
+
+
+def conv2d_relu_avg_pool2d_algorithm(
+    input_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    stride: Size = 1,
+    padding: Size = 0,
+    dilation: Size = 1,
+    pool_size: Size = 2,
+    dtype: DTypeLike = np.float32,
+) -> str | None:
+    """What `conv2d_relu_avg_pool2d` takes for these shapes: as `conv2d_relu_max_pool2d_algorithm`, with 2x2 windows.
+
+    >>> conv2d_relu_avg_pool2d_algorithm((64, 1, 28, 28), (20, 1, 3, 3))
+    'direct'
+    """
+    return cpu.conv2d_relu_avg_pool2d_algorithm(input_shape, weight_shape, stride, padding, dilation, pool_size, dtype)

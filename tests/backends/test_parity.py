@@ -7,7 +7,13 @@ import pytest
 from fastcnn import ops
 from fastcnn.backends import cpu, reference
 
-SHAPE_FUNCTIONS = {"conv2d_algorithm", "conv2d_relu_max_pool2d_algorithm", "conv_output_shape", "pool_output_shape"}
+SHAPE_FUNCTIONS = {
+    "conv2d_algorithm",
+    "conv2d_relu_avg_pool2d_algorithm",
+    "conv2d_relu_max_pool2d_algorithm",
+    "conv_output_shape",
+    "pool_output_shape",
+}
 OPERATIONS = [
     name
     for name, function in inspect.getmembers(ops, inspect.isfunction)

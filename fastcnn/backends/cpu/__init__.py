@@ -16,6 +16,9 @@ from fastcnn.backends.cpu.convolution import (
     matmul,
 )
 from fastcnn.backends.cpu.fused import (
+    conv2d_relu_avg_pool2d,
+    conv2d_relu_avg_pool2d_algorithm,
+    conv2d_relu_avg_pool2d_backward,
     conv2d_relu_max_pool2d,
     conv2d_relu_max_pool2d_algorithm,
     conv2d_relu_max_pool2d_backward,
@@ -79,6 +82,9 @@ __all__ = [
     "conv2d_backward_bias",
     "conv2d_backward_input",
     "conv2d_backward_weight",
+    "conv2d_relu_avg_pool2d",
+    "conv2d_relu_avg_pool2d_algorithm",
+    "conv2d_relu_avg_pool2d_backward",
     "conv2d_relu_max_pool2d",
     "conv2d_relu_max_pool2d_algorithm",
     "conv2d_relu_max_pool2d_backward",

@@ -12,10 +12,15 @@ BAD_ARGMAX = "an argmax is not a cell of its window; pass the array that the for
 
 def argmax_of(who: str, argmax: Array, shape: _core.PoolShape) -> Array:
     """`argmax` as the kernels take it, if its dtype and shape are those of this pooling."""
-    if not isinstance(argmax, np.ndarray) or argmax.dtype != np.uint8:
-        raise DTypeError(f"{who}: argmax must be the uint8 array that the forward returned")
-    same_shape(who, "argmax", argmax, shape.output, f"input {shape.input}")
-    return plain(argmax)
+    return window_bytes(who, "argmax", argmax, shape)
+
+
+def window_bytes(who: str, name: str, array: Array, shape: _core.PoolShape) -> Array:
+    """The same of any array with a byte for each window."""
+    if not isinstance(array, np.ndarray) or array.dtype != np.uint8:
+        raise DTypeError(f"{who}: {name} must be the uint8 array that the forward returned")
+    same_shape(who, name, array, shape.output, f"input {shape.input}")
+    return plain(array)
 
 
 def max_pool2d(x: Array, kernel_size: Size, stride: Size | None = None, padding: Size = 0) -> tuple[Array, Array]:

@@ -30,7 +30,8 @@ def conv2d(
     return lambda x: _core.conv2d(shape, number, x, weight, bias, packed)
 
 
-def conv2d_relu_max_pool2d(
+def conv2d_relu_pool2d(
+    average: bool,
     input_shape: tuple[int, ...],
     weight: Array,
     bias: Array | None,
@@ -40,15 +41,20 @@ def conv2d_relu_max_pool2d(
     pool_size: Size,
     algorithm: str,
 ) -> Call:
-    who = "conv2d_relu_max_pool2d"
+    who = "conv2d_relu_avg_pool2d" if average else "conv2d_relu_max_pool2d"
     shape = conv_shape(input_shape, weight.shape, stride, padding, dilation, who)
     pooling = pool_shape(shape.output, pool_size, None, 0, who)
     number, packed = algorithm_number(who, algorithm, shape), _core.Packed()
     weight, bias = plain(weight), None if bias is None else plain(bias)
-    pool = one_pass(shape, pool_size, algorithm)
-    if pool is None:
-        return lambda x: _core.max_pool2d(pooling, _core.relu(_core.conv2d(shape, number, x, weight, bias, packed)))[0]
-    return lambda x: _core.conv_pool(shape, pooling, pool, number, x, weight, bias, 0.0, 0, 0, packed)[0]
+    pool = one_pass(shape, pool_size, algorithm, "avg" if average else "max")
+    if pool is not None:
+        return lambda x: _core.conv_pool(shape, pooling, pool, average, number, x, weight, bias, 0.0, 0, 0, packed)[0]
+
+    def in_three(x: Array) -> Array:
+        activated = _core.relu(_core.conv2d(shape, number, x, weight, bias, packed))
+        return _core.avg_pool2d(pooling, activated, True) if average else _core.max_pool2d(pooling, activated)[0]
+
+    return in_three
 
 
 def linear(weight: Array, bias: Array | None, relu: bool) -> Call:

@@ -18,6 +18,8 @@ from fastcnn.backends.reference.convolution import (
     matmul,
 )
 from fastcnn.backends.reference.fused import (
+    conv2d_relu_avg_pool2d,
+    conv2d_relu_avg_pool2d_backward,
     conv2d_relu_max_pool2d,
     conv2d_relu_max_pool2d_backward,
     linear,
@@ -72,6 +74,8 @@ __all__ = [
     "conv2d_backward_bias",
     "conv2d_backward_input",
     "conv2d_backward_weight",
+    "conv2d_relu_avg_pool2d",
+    "conv2d_relu_avg_pool2d_backward",
     "conv2d_relu_max_pool2d",
     "conv2d_relu_max_pool2d_backward",
     "cross_entropy",

@@ -11,8 +11,8 @@ from fastcnn.backends.reference.convolution import (
     matmul,
 )
 from fastcnn.backends.reference.pointwise import dropout, relu, relu_backward
-from fastcnn.backends.reference.pooling import max_pool2d, max_pool2d_backward
-from fastcnn.backends.reference.taps import Array, Pair, float64, output_size, pad
+from fastcnn.backends.reference.pooling import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
+from fastcnn.backends.reference.taps import Array, Pair, float64, output_size, pad, pair_of
 
 
 def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Array:
@@ -96,6 +96,53 @@ def conv2d_relu_max_pool2d_backward(
     winners = max_pool2d_backward(y, argmax, convolved, pool_size)
     kept = float64(dy) * (1 / (1 - p) if p < 1 else 0)
     gradient = relu_backward(max_pool2d_backward(kept, argmax, convolved, pool_size), winners)
+    dx = conv2d_backward_input(gradient, weight, x.shape, stride, padding, dilation) if input_gradient else None
+    dweight = conv2d_backward_weight(gradient, x, weight.shape, stride, padding, dilation)
+    return dx, dweight, conv2d_backward_bias(gradient)
+
+
+def conv2d_relu_avg_pool2d(
+    x: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike | None = None,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    pool_size: Pair = 2,
+    algorithm: str = "auto",
+) -> tuple[Array, NDArray[np.uint8]]:
+    """The three operations, one after the other, and of each window a bit for each pixel that is not 0."""
+    activated = relu(conv2d(x, weight, bias, stride, padding, dilation))
+    y, (height, width) = avg_pool2d(activated, pool_size), pair_of(pool_size)
+    active = np.zeros(y.shape, np.uint8)
+    for n, c, i, j in np.ndindex(*y.shape):
+        for a, b in np.ndindex(height, width):
+            if activated[n, c, i * height + a, j * width + b] != 0:
+                active[n, c, i, j] += 2 ** (a * width + b)
+    return y, active
+
+
+def conv2d_relu_avg_pool2d_backward(
+    dy: ArrayLike,
+    active: ArrayLike,
+    x: ArrayLike,
+    weight: ArrayLike,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    pool_size: Pair = 2,
+    algorithm: str = "auto",
+    input_gradient: bool = True,
+) -> tuple[Array | None, Array, Array]:
+    """The backwards in the opposite order; of ReLU's output it counts only where it is not 0."""
+    x, weight, (height, width) = float64(x), float64(weight), pair_of(pool_size)
+    padded_size = pad(x, padding).shape[2:]
+    convolved = (len(x), len(weight), *output_size(padded_size, weight.shape[2:], stride, dilation))
+    gradient = avg_pool2d_backward(dy, convolved, pool_size)
+    for n, c, i, j in np.ndindex(*np.shape(dy)):
+        for a, b in np.ndindex(height, width):
+            if not np.asarray(active)[n, c, i, j] & 2 ** (a * width + b):
+                gradient[n, c, i * height + a, j * width + b] = 0
     dx = conv2d_backward_input(gradient, weight, x.shape, stride, padding, dilation) if input_gradient else None
     dweight = conv2d_backward_weight(gradient, x, weight.shape, stride, padding, dilation)
     return dx, dweight, conv2d_backward_bias(gradient)
