@@ -54,6 +54,20 @@ typedef real_bits vec_bits_unaligned __attribute__((vector_size(VEC_BYTES), alig
 
 INLINE vec load(const real *from) { return *(const vec_unaligned *)from; }
 INLINE void store(real *to, vec value) { *(vec_unaligned *)to = value; }
+
+/* The same value, in a register: gcc would rather load it again for each use, which takes longer than the use. */
+INLINE vec held(vec value)
+{
+#if defined(__AVX512F__)
+    __asm__("" : "+v"(value));
+#elif defined(__SSE2__)
+    __asm__("" : "+x"(value));
+#elif defined(__aarch64__)
+    __asm__("" : "+w"(value));
+#endif
+    return value;
+}
+
 INLINE vec splat(real value) { return value - (vec){0}; }
 
 /* where mask (all ones or all zeros a lane): a, else b */

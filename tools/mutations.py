@@ -85,8 +85,8 @@ MUTATIONS = [
     Mutation(
         "im2col in place: bias of the wrong channel",
         "conv_im2col.inc",
-        "plan->bias[panel * TILE_M + m]",
-        "plan->bias[m]",
+        "+= plan->bias[m];",
+        "+= plan->bias[m - channel];",
     ),
     Mutation(
         "im2col input gradient: weights not turned",
@@ -227,7 +227,7 @@ MUTATIONS = [
         "j * s->stride_width - s->padding_width",
         "j * s->stride_width",
     ),
-    Mutation("average-pool 2x2: a cell taken twice", "avg_pool.inc", "(c0 + c1) + (c2 + c3)", "(c0 + c1) + (c2 + c2)"),
+    Mutation("average-pool 2x2: a cell taken twice", "avg_pool.inc", "(lower[0] + lower[1])", "(lower[0] + lower[0])"),
     Mutation(
         "average-pool backward: a window too many holds a cell",
         "pool.inc",
@@ -249,8 +249,8 @@ MUTATIONS = [
     Mutation(
         "average-pool 2x2 backward: second row gets nothing",
         "avg_pool.inc",
-        "store_pairs(cells + s->width, count, share, share);",
-        "store_pairs(cells + s->width, count, 0 * share, 0 * share);",
+        "same[SPLIT_MOST] = {share, share};",
+        "same[SPLIT_MOST] = {0 * share, 0 * share};",
     ),
     Mutation("average-pool: windows as small as max-pool's", "shape.c", "if (argmax && (", "if ((argmax || true) && ("),
     Mutation(
