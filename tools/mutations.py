@@ -38,6 +38,18 @@ MUTATIONS = [
         "    memset(dst, 0, (size_t)padded_size(p) * sizeof(real));\n",
         "",
     ),
+    Mutation(
+        "direct: kernel rows left out that see the image",
+        "conv_direct.inc",
+        "next.first != seen.first || ",
+        "",
+    ),
+    Mutation(
+        "direct input gradient: kernel rows left out at the wrong end",
+        "conv_direct.inc",
+        ".reach = (first - second)",
+        ".reach = (second - first)",
+    ),
     Mutation("direct forward: bias not added", "conv_direct.inc", "c->width - j) + bias,", "c->width - j),"),
     Mutation(
         "direct forward: stride phases of taps mixed up",
