@@ -13,6 +13,7 @@
 #include "vec.h"
 
 #include "exp.inc"
+#include "strides.inc"
 #include "transpose.inc"
 
 #include "multiply.inc"

@@ -54,6 +54,20 @@ typedef real_bits vec_bits_unaligned __attribute__((vector_size(VEC_BYTES), alig
 
 INLINE vec load(const real *from) { return *(const vec_unaligned *)from; }
 INLINE void store(real *to, vec value) { *(vec_unaligned *)to = value; }
+
+/* The same value, in a register: gcc would rather load it again for each use, which takes longer than the use. */
+INLINE vec held(vec value)
+{
+#if defined(__AVX512F__)
+    __asm__("" : "+v"(value));
+#elif defined(__SSE2__)
+    __asm__("" : "+x"(value));
+#elif defined(__aarch64__)
+    __asm__("" : "+w"(value));
+#endif
+    return value;
+}
+
 INLINE vec splat(real value) { return value - (vec){0}; }
 
 /* where mask (all ones or all zeros a lane): a, else b */
@@ -124,6 +138,22 @@ INLINE void store_first(real *to, vec value, int64_t count)
     real lanes[VL];
     store(lanes, value);
     memcpy(to, lanes, (size_t)count * sizeof(real));
+#endif
+}
+
+/* The first `count` lanes, each cut down to a byte. */
+INLINE void store_first_bytes(uint8_t *to, vec_bits lanes, int64_t count)
+{
+#if defined(__AVX512F__) && defined(FC_DOUBLE)
+    _mm512_mask_cvtepi64_storeu_epi8(to, (__mmask8)((1u << count) - 1), (__m512i)lanes);
+#elif defined(__AVX512F__)
+    _mm512_mask_cvtepi32_storeu_epi8(to, (__mmask16)((1u << count) - 1), (__m512i)lanes);
+#else
+    const vec_bytes bytes = __builtin_convertvector(lanes, vec_bytes);
+    if (count == VL)
+        memcpy(to, &bytes, VL);
+    else
+        memcpy(to, &bytes, (size_t)count);
 #endif
 }
 

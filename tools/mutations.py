@@ -50,7 +50,19 @@ MUTATIONS = [
         "    memset(dst, 0, (size_t)padded_size(p) * sizeof(real));\n",
         "",
     ),
-    Mutation("direct forward: bias not added", "conv_direct.inc", "to[j] = from[j] + bias;", "to[j] = from[j];"),
+    Mutation(
+        "direct: kernel rows left out that see the image",
+        "conv_direct.inc",
+        "next.first != seen.first || ",
+        "",
+    ),
+    Mutation(
+        "direct input gradient: kernel rows left out at the wrong end",
+        "conv_direct.inc",
+        ".reach = (first - second)",
+        ".reach = (second - first)",
+    ),
+    Mutation("direct forward: bias not added", "conv_direct.inc", "c->width - j) + bias,", "c->width - j),"),
     Mutation(
         "direct forward: stride phases of taps mixed up",
         "padded.inc",
@@ -97,8 +109,8 @@ MUTATIONS = [
     Mutation(
         "im2col in place: bias of the wrong channel",
         "conv_im2col.inc",
-        "plan->bias[panel * TILE_M + m]",
-        "plan->bias[m]",
+        "+= plan->bias[m];",
+        "+= plan->bias[m - channel];",
     ),
     Mutation(
         "im2col input gradient: weights not turned",
@@ -152,20 +164,59 @@ MUTATIONS = [
         "(int)(4 * (o % REAL_BYTES))",
     ),
     Mutation(
-        "max-pool backward: overlapping windows overwritten", "max_pool.inc", "[winner]] += dy[o]", "[winner]] = dy[o]"
+        "max-pool backward: overlapping windows overwritten",
+        "max_pool.inc",
+        "o]]] += dy[p * output + o];",
+        "o]]] = dy[p * output + o];",
     ),
-    Mutation("max-pool backward: argmax outside the window followed", "max_pool.inc", "fine &= winner < count;", ""),
+    Mutation(
+        "max-pool backward: argmax outside the window followed",
+        "max_pool.inc",
+        "bool fine = are_between(argmax, planes * output, 0, s->kernel_height * s->kernel_width);",
+        "bool fine = true;",
+    ),
     Mutation(
         "max-pool backward: argmax outside the plane followed",
         "max_pool.inc",
-        "            fine = false;",
-        "            fine &= true;",
+        "fine &= column >= 0 && column < s->width;",
+        "fine &= column < s->width;",
+    ),
+    Mutation("max-pool backward 2x2: argmax outside the window followed", "max_pool.inc", "any < 4", "any < 256"),
+    Mutation(
+        "max-pool 2x2: lower cells challenge in the wrong order",
+        "max_pool.inc",
+        "challenge(&upper[0], &winner, lower[0], 2);",
+        "challenge(&upper[0], &winner, lower[0], 3);",
     ),
     Mutation(
-        "pooling 2x2: odd last column not cleared",
+        "average-pooling 2x2: odd last column not cleared",
         "avg_pool.inc",
-        "dx[row * s->width + s->width - 1] = 0;",
-        "dx[row * s->width + s->width - 1] += 0;",
+        "join_vectors(2, same, width,",
+        "join_vectors(2, same, 2 * count,",
+    ),
+    Mutation(
+        "strides: odd cells taken for even ones",
+        "strides.inc",
+        "next[i + S / 2] = odd_lanes(",
+        "next[i + S / 2] = even_lanes(",
+    ),
+    Mutation(
+        "strides: phases joined in the wrong order",
+        "strides.inc",
+        "next[2 * i + 1] = interleave_high(part[i], part[i + S / 2]);",
+        "next[2 * i + 1] = interleave_high(part[i + S / 2], part[i]);",
+    ),
+    Mutation(
+        "1x1 convolution in place: the last pixels left out",
+        "conv_im2col.inc",
+        "if (plan->pixels % VL)",
+        "if (plan->pixels % VL > VL)",
+    ),
+    Mutation(
+        "weight gradient in place: always the first image",
+        "conv_weight.inc",
+        "plan->in_place ? plan->x + n *",
+        "plan->in_place ? plan->x + 0 *",
     ),
     Mutation(
         "pooling: tiles of cells lack their first windows",
@@ -200,7 +251,7 @@ MUTATIONS = [
         "j * s->stride_width - s->padding_width",
         "j * s->stride_width",
     ),
-    Mutation("average-pool 2x2: a cell taken twice", "avg_pool.inc", "(c0 + c1) + (c2 + c3)", "(c0 + c1) + (c2 + c2)"),
+    Mutation("average-pool 2x2: a cell taken twice", "avg_pool.inc", "(lower[0] + lower[1])", "(lower[0] + lower[0])"),
     Mutation(
         "average-pool backward: a window too many holds a cell",
         "pool.inc",
@@ -222,8 +273,8 @@ MUTATIONS = [
     Mutation(
         "average-pool 2x2 backward: second row gets nothing",
         "avg_pool.inc",
-        "store_pairs(cells + s->width, count, share, share);",
-        "store_pairs(cells + s->width, count, 0 * share, 0 * share);",
+        "same[SPLIT_MOST] = {share, share};",
+        "same[SPLIT_MOST] = {0 * share, 0 * share};",
     ),
     Mutation("average-pool: windows as small as max-pool's", "shape.c", "if (argmax && (", "if ((argmax || true) && ("),
     Mutation(
