@@ -3,6 +3,7 @@
 #ifndef FASTCNN_VEC_H
 #define FASTCNN_VEC_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -127,6 +128,20 @@ INLINE void store_first(real *to, vec value, int64_t count)
 #endif
 }
 
+/* value where kept, else 0. Levels without masked operations would branch, and guess wrong at random. */
+INLINE real keep_if(bool kept, real value)
+{
+#if defined(__AVX512F__)
+    return kept ? value : 0;
+#else
+    real_bits bits;
+    memcpy(&bits, &value, sizeof bits);
+    bits &= -(real_bits)kept;
+    memcpy(&value, &bits, sizeof bits);
+    return value;
+#endif
+}
+
 /* memcpy for few bytes, where a call would take longer than the copy. */
 INLINE void copy_bytes(uint8_t *to, const uint8_t *from, int64_t count)
 {
@@ -140,6 +155,27 @@ INLINE void copy_bytes(uint8_t *to, const uint8_t *from, int64_t count)
 #endif
 }
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
+/* Of four lanes, the numbers of those in a mask, in order: a hexadecimal digit each, the first one lowest. */
+static const uint16_t chosen_of_4[16] = {0,    0x0,  0x1,  0x10,  0x2,  0x20,  0x21,  0x210,
+                                         0x3, 0x30, 0x31, 0x310, 0x32, 0x320, 0x321, 0x3210};
+
+/* To the front of a vector go the lanes in the mask; what is behind them has no meaning. */
+INLINE __m256i lanes_to_front(uint32_t mask)
+{
+    const uint32_t low = mask & 15;
+#ifdef FC_DOUBLE
+    const __m256i lane = _mm256_srlv_epi32(_mm256_set1_epi32(chosen_of_4[low]),
+                                           _mm256_setr_epi32(0, 0, 4, 4, 8, 8, 12, 12));
+    return _mm256_add_epi32(_mm256_add_epi32(lane, lane), _mm256_setr_epi32(0, 1, 0, 1, 0, 1, 0, 1));
+#else
+    const uint32_t upper = (uint32_t)(chosen_of_4[mask >> 4] + 0x4444) << 4 * __builtin_popcount(low);
+    return _mm256_srlv_epi32(_mm256_set1_epi32((int)(chosen_of_4[low] | upper)),
+                             _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28));
+#endif
+}
+#endif
+
 /* Appends the lanes of a and b where mask is all ones to two lists, in order, and returns how many; writes VL lanes. */
 INLINE int64_t append_where(vec_bits mask, vec_bits a, vec b, real_bits *to_a, real *to_b)
 {
@@ -152,6 +188,16 @@ INLINE int64_t append_where(vec_bits mask, vec_bits a, vec b, real_bits *to_a, r
     const __mmask16 lanes = _mm512_movepi32_mask((__m512i)mask);
     _mm512_storeu_si512(to_a, _mm512_maskz_compress_epi32(lanes, (__m512i)a));
     _mm512_storeu_ps(to_b, _mm512_maskz_compress_ps(lanes, (__m512)b));
+    return __builtin_popcount(lanes);
+#elif defined(__AVX2__)
+#ifdef FC_DOUBLE
+    const uint32_t lanes = (uint32_t)_mm256_movemask_pd((__m256d)mask);
+#else
+    const uint32_t lanes = (uint32_t)_mm256_movemask_ps((__m256)mask);
+#endif
+    const __m256i front = lanes_to_front(lanes);
+    _mm256_storeu_si256((__m256i *)to_a, _mm256_permutevar8x32_epi32((__m256i)a, front));
+    _mm256_storeu_si256((__m256i *)to_b, _mm256_permutevar8x32_epi32((__m256i)b, front));
     return __builtin_popcount(lanes);
 #else
     int64_t count = 0;
