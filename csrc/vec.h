@@ -70,6 +70,21 @@ INLINE vec blend(vec_bits mask, vec a, vec b)
 }
 INLINE vec_bits blend_bits(vec_bits mask, vec_bits a, vec_bits b) { return (mask & a) | (~mask & b); }
 
+/* memcpy of `count` (0 .. VL) elements, where a call would take longer than the copy. */
+INLINE void copy_few(void *to, const void *from, int64_t count, const size_t element_bytes)
+{
+    if (count == VL) {
+        memcpy(to, from, VL * element_bytes);
+        return;
+    }
+    UNROLL for (int part = VL / 2; part > 0; part /= 2)
+        if (count & part) {
+            memcpy(to, from, (size_t)part * element_bytes);
+            to = (char *)to + (size_t)part * element_bytes;
+            from = (const char *)from + (size_t)part * element_bytes;
+        }
+}
+
 /* The first `count` (0 .. VL) lanes from memory, zeros behind them; nothing past them is touched. */
 INLINE vec load_first(const real *from, int64_t count)
 {
@@ -90,10 +105,8 @@ INLINE vec load_first(const real *from, int64_t count)
     return (vec)_mm256_maskload_ps(from, mask);
 #endif
 #else
-    if (count == VL)
-        return load(from);
     real lanes[VL] = {0};
-    memcpy(lanes, from, (size_t)count * sizeof(real));
+    copy_few(lanes, from, count, sizeof(real));
     return load(lanes);
 #endif
 }
@@ -107,11 +120,14 @@ INLINE vec_bits load_first_bytes(const uint8_t *from, int64_t count)
     return (vec_bits)_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8((__mmask16)((1u << count) - 1), from));
 #else
     vec_bytes bytes = {0};
-    if (count == VL)
-        memcpy(&bytes, from, VL);
-    else
-        memcpy(&bytes, from, (size_t)count);
+    copy_few(&bytes, from, count, 1);
+#if defined(__AVX2__) && defined(FC_DOUBLE) /* where gcc would convert lane by lane */
+    return (vec_bits)_mm256_cvtepu8_epi64(_mm_cvtsi32_si128((int32_t)bytes));
+#elif defined(__AVX2__)
+    return (vec_bits)_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((int64_t)bytes));
+#else
     return __builtin_convertvector(bytes, vec_bits);
+#endif
 #endif
 }
 
@@ -124,7 +140,31 @@ INLINE void store_first(real *to, vec value, int64_t count)
 #else
     real lanes[VL];
     store(lanes, value);
-    memcpy(to, lanes, (size_t)count * sizeof(real));
+    copy_few(to, lanes, count, sizeof(real));
+#endif
+}
+
+/* The first `count` lanes, all below 256, as bytes. */
+INLINE void store_first_bytes(uint8_t *to, vec_bits value, int64_t count)
+{
+#if defined(__AVX512F__) && defined(FC_DOUBLE)
+    _mm_mask_storeu_epi8(to, (__mmask16)((1u << count) - 1), _mm512_cvtepi64_epi8((__m512i)value));
+#elif defined(__AVX512F__)
+    _mm_mask_storeu_epi8(to, (__mmask16)((1u << count) - 1), _mm512_cvtepi32_epi8((__m512i)value));
+#elif defined(__AVX2__)
+#ifdef FC_DOUBLE
+    const __m256i lower = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
+    const __m128i words = _mm256_castsi256_si128(_mm256_permutevar8x32_epi32((__m256i)value, lower));
+    const __m128i halves = _mm_packs_epi32(words, words);
+#else
+    const __m128i halves = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)value),
+                                           _mm256_extracti128_si256((__m256i)value, 1));
+#endif
+    const int64_t bytes = _mm_cvtsi128_si64(_mm_packus_epi16(halves, halves));
+    copy_few(to, &bytes, count, 1);
+#else
+    const vec_bytes bytes = __builtin_convertvector(value, vec_bytes);
+    copy_few(to, &bytes, count, 1);
 #endif
 }
 
