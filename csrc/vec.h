@@ -3,6 +3,7 @@
 #ifndef FASTCNN_VEC_H
 #define FASTCNN_VEC_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -83,6 +84,21 @@ INLINE vec blend(vec_bits mask, vec a, vec b)
 }
 INLINE vec_bits blend_bits(vec_bits mask, vec_bits a, vec_bits b) { return (mask & a) | (~mask & b); }
 
+/* memcpy of `count` (0 .. VL) elements, where a call would take longer than the copy. */
+INLINE void copy_few(void *to, const void *from, int64_t count, const size_t element_bytes)
+{
+    if (count == VL) {
+        memcpy(to, from, VL * element_bytes);
+        return;
+    }
+    UNROLL for (int part = VL / 2; part > 0; part /= 2)
+        if (count & part) {
+            memcpy(to, from, (size_t)part * element_bytes);
+            to = (char *)to + (size_t)part * element_bytes;
+            from = (const char *)from + (size_t)part * element_bytes;
+        }
+}
+
 /* The first `count` (0 .. VL) lanes from memory, zeros behind them; nothing past them is touched. */
 INLINE vec load_first(const real *from, int64_t count)
 {
@@ -103,10 +119,8 @@ INLINE vec load_first(const real *from, int64_t count)
     return (vec)_mm256_maskload_ps(from, mask);
 #endif
 #else
-    if (count == VL)
-        return load(from);
     real lanes[VL] = {0};
-    memcpy(lanes, from, (size_t)count * sizeof(real));
+    copy_few(lanes, from, count, sizeof(real));
     return load(lanes);
 #endif
 }
@@ -120,11 +134,14 @@ INLINE vec_bits load_first_bytes(const uint8_t *from, int64_t count)
     return (vec_bits)_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8((__mmask16)((1u << count) - 1), from));
 #else
     vec_bytes bytes = {0};
-    if (count == VL)
-        memcpy(&bytes, from, VL);
-    else
-        memcpy(&bytes, from, (size_t)count);
+    copy_few(&bytes, from, count, 1);
+#if defined(__AVX2__) && defined(FC_DOUBLE) /* where gcc would convert lane by lane */
+    return (vec_bits)_mm256_cvtepu8_epi64(_mm_cvtsi32_si128((int32_t)bytes));
+#elif defined(__AVX2__)
+    return (vec_bits)_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((int64_t)bytes));
+#else
     return __builtin_convertvector(bytes, vec_bits);
+#endif
 #endif
 }
 
@@ -137,7 +154,45 @@ INLINE void store_first(real *to, vec value, int64_t count)
 #else
     real lanes[VL];
     store(lanes, value);
-    memcpy(to, lanes, (size_t)count * sizeof(real));
+    copy_few(to, lanes, count, sizeof(real));
+#endif
+}
+
+/* The first `count` lanes, all below 256, as bytes. */
+INLINE void store_first_bytes(uint8_t *to, vec_bits value, int64_t count)
+{
+#if defined(__AVX512F__) && defined(FC_DOUBLE)
+    _mm_mask_storeu_epi8(to, (__mmask16)((1u << count) - 1), _mm512_cvtepi64_epi8((__m512i)value));
+#elif defined(__AVX512F__)
+    _mm_mask_storeu_epi8(to, (__mmask16)((1u << count) - 1), _mm512_cvtepi32_epi8((__m512i)value));
+#elif defined(__AVX2__)
+#ifdef FC_DOUBLE
+    const __m256i lower = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
+    const __m128i words = _mm256_castsi256_si128(_mm256_permutevar8x32_epi32((__m256i)value, lower));
+    const __m128i halves = _mm_packs_epi32(words, words);
+#else
+    const __m128i halves = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)value),
+                                           _mm256_extracti128_si256((__m256i)value, 1));
+#endif
+    const int64_t bytes = _mm_cvtsi128_si64(_mm_packus_epi16(halves, halves));
+    copy_few(to, &bytes, count, 1);
+#else
+    const vec_bytes bytes = __builtin_convertvector(value, vec_bytes);
+    copy_few(to, &bytes, count, 1);
+#endif
+}
+
+/* value where kept, else 0. Levels without masked operations would branch, and guess wrong at random. */
+INLINE real keep_if(bool kept, real value)
+{
+#if defined(__AVX512F__)
+    return kept ? value : 0;
+#else
+    real_bits bits;
+    memcpy(&bits, &value, sizeof bits);
+    bits &= -(real_bits)kept;
+    memcpy(&value, &bits, sizeof bits);
+    return value;
 #endif
 }
 
@@ -170,6 +225,27 @@ INLINE void copy_bytes(uint8_t *to, const uint8_t *from, int64_t count)
 #endif
 }
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
+/* Of four lanes, the numbers of those in a mask, in order: a hexadecimal digit each, the first one lowest. */
+static const uint16_t chosen_of_4[16] = {0,    0x0,  0x1,  0x10,  0x2,  0x20,  0x21,  0x210,
+                                         0x3, 0x30, 0x31, 0x310, 0x32, 0x320, 0x321, 0x3210};
+
+/* To the front of a vector go the lanes in the mask; what is behind them has no meaning. */
+INLINE __m256i lanes_to_front(uint32_t mask)
+{
+    const uint32_t low = mask & 15;
+#ifdef FC_DOUBLE
+    const __m256i lane = _mm256_srlv_epi32(_mm256_set1_epi32(chosen_of_4[low]),
+                                           _mm256_setr_epi32(0, 0, 4, 4, 8, 8, 12, 12));
+    return _mm256_add_epi32(_mm256_add_epi32(lane, lane), _mm256_setr_epi32(0, 1, 0, 1, 0, 1, 0, 1));
+#else
+    const uint32_t upper = (uint32_t)(chosen_of_4[mask >> 4] + 0x4444) << 4 * __builtin_popcount(low);
+    return _mm256_srlv_epi32(_mm256_set1_epi32((int)(chosen_of_4[low] | upper)),
+                             _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28));
+#endif
+}
+#endif
+
 /* Appends the lanes of a and b where mask is all ones to two lists, in order, and returns how many; writes VL lanes. */
 INLINE int64_t append_where(vec_bits mask, vec_bits a, vec b, real_bits *to_a, real *to_b)
 {
@@ -182,6 +258,16 @@ INLINE int64_t append_where(vec_bits mask, vec_bits a, vec b, real_bits *to_a, r
     const __mmask16 lanes = _mm512_movepi32_mask((__m512i)mask);
     _mm512_storeu_si512(to_a, _mm512_maskz_compress_epi32(lanes, (__m512i)a));
     _mm512_storeu_ps(to_b, _mm512_maskz_compress_ps(lanes, (__m512)b));
+    return __builtin_popcount(lanes);
+#elif defined(__AVX2__)
+#ifdef FC_DOUBLE
+    const uint32_t lanes = (uint32_t)_mm256_movemask_pd((__m256d)mask);
+#else
+    const uint32_t lanes = (uint32_t)_mm256_movemask_ps((__m256)mask);
+#endif
+    const __m256i front = lanes_to_front(lanes);
+    _mm256_storeu_si256((__m256i *)to_a, _mm256_permutevar8x32_epi32((__m256i)a, front));
+    _mm256_storeu_si256((__m256i *)to_b, _mm256_permutevar8x32_epi32((__m256i)b, front));
     return __builtin_popcount(lanes);
 #else
     int64_t count = 0;

@@ -4,6 +4,7 @@ Behind a convolution these are ReLU, max-pooling, and perhaps dropout, or ReLU a
 connected layer, ReLU and perhaps dropout. A stage has the layers' own parameters and gives what they would give, to
 rounding: its sums go in another order. The convolution's output is never stored. The way back visits active windows
 only (csrc/conv_pool.inc); behind average-pooling it writes one array instead of two (csrc/conv_avg_pool.inc).
+A Flatten before the dropout may as well come behind it, and does: a dropout draws by the index in the flat array.
 Models run their layers in steps; without stages a step is a layer.
 """
 
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 
 from fastcnn import ops
 from fastcnn.backends.cpu import prepared
-from fastcnn.layers import AvgPool2d, Conv2d, Dropout, Layer, Linear, MaxPool2d, ReLU
+from fastcnn.layers import AvgPool2d, Conv2d, Dropout, Flatten, Layer, Linear, MaxPool2d, ReLU
 from fastcnn.layers.layer import Backward, Shape, Training
 from fastcnn.layers.parameter import Array
 from fastcnn.linear_stage import LinearStage
@@ -142,29 +143,42 @@ def in_stages(layers: Sequence[Layer], sources: Sequence[tuple[int, ...]], outpu
     inside: set[int] = set()
     for index in range(len(layers)):
         chain = [index]
-        while len(chain) < 4 and users[chain[-1] + 1] == 1 and (chain[-1] + 1) in user_of:
+        while len(chain) < 5 and users[chain[-1] + 1] == 1 and (chain[-1] + 1) in user_of:
             chain.append(user_of[chain[-1] + 1])
-        stage, length = _stage([layers[i] for i in chain])
-        if stage is not None:
-            *rest, last = chain[:length]
-            steps[last] = Step(stage, (*rest, last), sources[index], last + 1)
-            inside.update(rest)
+        stage, places = _stage([layers[i] for i in chain])
+        if stage is None:
+            continue
+        covers = tuple(chain[place] for place in places)
+        last = covers[-1]
+        inside.update(covers)
+        if places == BESIDE_FLATTEN:
+            pool, flatten = chain[2:4]
+            steps[pool] = Step(stage, covers, sources[index], pool + 1)
+            steps[flatten] = Step(layers[flatten], (flatten,), (pool + 1,), last + 1)
+            inside.remove(pool)
+        else:
+            steps[last] = Step(stage, covers, sources[index], last + 1)
+            inside.remove(last)
     return [step for index, step in enumerate(steps) if index not in inside]
 
 
-def _stage(chain: Sequence[Any]) -> tuple[Layer | None, int]:
-    """The stage that a chain begins with, if any, and how many layers it takes."""
+PLACES: tuple[int, ...] = (0, 1, 2, 3)  # in a chain: what a stage takes, or the first of them
+BESIDE_FLATTEN = (0, 1, 2, 4)  # what a convolution's stage takes that leaves out a Flatten
+
+
+def _stage(chain: Sequence[Any]) -> tuple[Layer | None, tuple[int, ...]]:
+    """The stage that a chain begins with, if any, and the places in the chain of the layers that it takes."""
     kinds = [type(layer) for layer in chain]
     if kinds[:3] == [Conv2d, ReLU, MaxPool2d] and _fit(chain[0], chain[2]):
-        length = 4 if kinds[3:] == [Dropout] else 3
-        return ConvStage(*chain[:length]), length
+        beside = kinds[3:] == [Flatten, Dropout]
+        places = BESIDE_FLATTEN if beside else PLACES[: 4 if kinds[3:4] == [Dropout] else 3]
+        return ConvStage(*[chain[place] for place in places]), places
     if kinds[:3] == [Conv2d, ReLU, AvgPool2d] and _fit(chain[0], chain[2]) and _average_fits(chain[0], chain[2]):
-        return AverageStage(*chain[:3]), 3
-    if kinds[:3] == [Linear, ReLU, Dropout]:
-        return LinearStage(*chain[:3]), 3
+        return AverageStage(*chain[:3]), PLACES[:3]
     if kinds[:2] == [Linear, ReLU]:
-        return LinearStage(*chain[:2]), 2
-    return None, 0
+        places = PLACES[: 3 if kinds[2:3] == [Dropout] else 2]
+        return LinearStage(*[chain[place] for place in places]), places
+    return None, ()
 
 
 def _fit(convolution: Conv2d, pool: MaxPool2d | AvgPool2d) -> bool:

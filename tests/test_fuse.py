@@ -67,6 +67,23 @@ def test_a_stage_draws_as_its_dropout_does(algorithm, dtype, dropout):
     assert_array_equal(results[0][0] == 0, results[1][0] == 0)
 
 
+def test_a_dropout_behind_flatten_is_drawn_in_the_stage_before_it():
+    model = fc.Sequential(
+        fc.Conv2d(3, 17, 3, padding=1), fc.ReLU(), fc.MaxPool2d(2), fc.Flatten(), fc.Dropout(0.55), fc.Linear(714, 10)
+    )  # fmt: skip
+    names = [step.layer.name for step in model._in_stages.steps]
+    assert names == ["conv1+relu1+pool1+dropout1", "flatten1", "linear1"]
+    x = np.random.default_rng(0).standard_normal((3, 3, 15, 13)).astype(np.float32)
+    results = []
+    for one in (model, unfused(model)):
+        y, backward = one.forward(x, fc.Training(seed=3, step=2))
+        dx = backward(np.random.default_rng(1).standard_normal(y.shape).astype(np.float32))
+        results.append([y, one(x), dx, *(parameter.grad for parameter in one.parameters())])
+    for fused, apart in zip(*results, strict=True):
+        assert_allclose(fused, apart, rtol=0, atol=2e-5 * max(1, np.abs(apart).max()))
+    assert_array_equal(results[0][-2] == 0, results[1][-2] == 0)  # weight's gradient: 0 where x of linear1 is
+
+
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("dropout", [None, 0.0, 0.55, 1.0])
 def test_a_fully_connected_stage_gives_the_bits_of_its_layers(bias, dropout):

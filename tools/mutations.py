@@ -312,6 +312,20 @@ MUTATIONS = [
         "_core.relu_backward(dy, y)",
         "dy",
     ),
+    Mutation("active lists: upper half of an AVX2 vector read from the lower", "vec.h", "+ 0x4444)", "+ 0x0000)"),
+    Mutation(
+        "few elements: all copied to the first",
+        "vec.h",
+        "from = (const char *)from +",
+        "from = (const char *)from + 0 *",
+    ),
+    Mutation(
+        "winners: bytes of an AVX2 vector moved",
+        "vec.h",
+        "_mm_packus_epi16(halves, halves)",
+        "_mm_packus_epi16(halves, halves) << 32",
+    ),
+    Mutation("dropout: nothing dropped without masked operations", "vec.h", "bits &= -(real_bits)kept;", "(void)kept;"),
     Mutation("dropout: scaled by 1/p, Gorgonia's bug", "pointwise.inc", "(real)(1 / (1 - p))", "(real)(1 / p)"),
     Mutation(
         "dropout: second key unused", "random.h", "mix32(mix32(low_index ^ k0) + k1)", "mix32(mix32(low_index ^ k0))"
