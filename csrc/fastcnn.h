@@ -80,7 +80,7 @@ fc_status fc_conv_shape_check(fc_conv_shape *shape);
 /* Whether conv_pool, which is convolution, ReLU, pooling and dropout in one, takes this shape with windows of
  * pool x pool; average-pooling only with 2x2. */
 bool fc_conv_pool_fits(const fc_conv_shape *shape, int64_t pool);
-/* Whether FC_WINOGRAD can be asked for: 3x3 filters, stride 1, dilation 1, padding up to 2. */
+/* Whether FC_WINOGRAD can be asked for: 3x3 or 5x5 filters, stride 1, dilation 1, padding less than the filter. */
 bool fc_winograd_fits(const fc_conv_shape *shape);
 fc_status fc_pool_shape_check(fc_pool_shape *shape, bool argmax); /* argmax: a byte has to number the cells */
 

@@ -98,8 +98,9 @@ fc_status fc_pool_shape_check(fc_pool_shape *s, bool argmax)
 
 bool fc_winograd_fits(const fc_conv_shape *s)
 {
-    return s->kernel_height == 3 && s->kernel_width == 3 && s->stride_height == 1 && s->stride_width == 1 &&
-           s->dilation_height == 1 && s->dilation_width == 1 && s->padding_height <= 2 && s->padding_width <= 2;
+    return (s->kernel_height == 3 || s->kernel_height == 5) && s->kernel_width == s->kernel_height &&
+           s->stride_height == 1 && s->stride_width == 1 && s->dilation_height == 1 && s->dilation_width == 1 &&
+           s->padding_height < s->kernel_height && s->padding_width < s->kernel_width;
 }
 
 #define LARGEST_POOL 3

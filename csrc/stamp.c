@@ -38,9 +38,15 @@
 
 #include "winograd_transform.inc"
 
+#include "winograd_choice.inc"
+
+#include "winograd_source.inc"
+
 #include "winograd.inc"
 
 #include "winograd_output.inc"
+
+#include "winograd_weight.inc"
 
 #include "sparse.inc"
 

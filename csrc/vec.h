@@ -196,22 +196,6 @@ INLINE real keep_if(bool kept, real value)
 #endif
 }
 
-/* The first `count` lanes, each cut down to a byte. */
-INLINE void store_first_bytes(uint8_t *to, vec_bits lanes, int64_t count)
-{
-#if defined(__AVX512F__) && defined(FC_DOUBLE)
-    _mm512_mask_cvtepi64_storeu_epi8(to, (__mmask8)((1u << count) - 1), (__m512i)lanes);
-#elif defined(__AVX512F__)
-    _mm512_mask_cvtepi32_storeu_epi8(to, (__mmask16)((1u << count) - 1), (__m512i)lanes);
-#else
-    const vec_bytes bytes = __builtin_convertvector(lanes, vec_bytes);
-    if (count == VL)
-        memcpy(to, &bytes, VL);
-    else
-        memcpy(to, &bytes, (size_t)count);
-#endif
-}
-
 /* memcpy for few bytes, where a call would take longer than the copy. */
 INLINE void copy_bytes(uint8_t *to, const uint8_t *from, int64_t count)
 {

@@ -255,7 +255,7 @@ def test_a_whole_model_does_without_winograd():
 
 
 def test_an_algorithm_that_one_layer_can_not_take_changes_none():
-    model = fc.Sequential(fc.Conv2d(1, 2, 3), fc.Sequential(fc.Conv2d(2, 2, 5), name="inner"), input_shape=(1, 9, 9))
+    model = fc.Sequential(fc.Conv2d(1, 2, 3), fc.Sequential(fc.Conv2d(2, 2, 7), name="inner"), input_shape=(1, 9, 9))
     with pytest.raises(fc.ConfigError, match="algorithm must be another than 'winograd'"):
         model.convolve("winograd")
     assert [layer.algorithm for layer in (model.layers[0], model.layers[1].layers[0])] == ["auto", "auto"]

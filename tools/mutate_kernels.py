@@ -45,8 +45,11 @@ LIKELIEST = {
     "sums.inc": "test_ops_optimizer.py",
     "conv_pool_few.inc": "test_ops_fused.py",
     "winograd.inc": "test_ops_winograd.py",
+    "winograd_choice.inc": "test_ops_winograd.py",
     "winograd_output.inc": "test_ops_winograd.py",
+    "winograd_source.inc": "test_ops_winograd.py",
     "winograd_transform.inc": "test_ops_winograd.py",
+    "winograd_weight.inc": "test_ops_winograd_weight.py",
 }
 
 

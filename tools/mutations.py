@@ -468,15 +468,49 @@ MUTATIONS = [
         "at += (winner == (real_bits)0) &",
     ),
     Mutation(
-        "Winograd: a row of the input transform", "winograd_transform.inc", "t[2] = even_p - odd_p;", "t[2] = even_p;"
+        "Winograd: a row of the input transform",
+        "winograd_transform.inc",
+        "2 * pair + 1] = odd - even;",
+        "2 * pair + 1] = odd;",
     ),
     Mutation(
-        "Winograd: a point of the output transform", "winograd_transform.inc", "P3 * difference + Q3 * t3", "P3 * t3"
+        "Winograd: a point of the output transform",
+        "winograd_transform.inc",
+        "difference = plus - minus;",
+        "difference = plus;",
+    ),
+    Mutation("Winograd: a filter is not turned", "winograd.inc", "plan->turn ? -VL : VL;", "VL;"),
+    Mutation("Winograd: bias left out", "winograd_transform.inc", "line[j] + bias", "line[j]"),
+    Mutation(
+        "Winograd: tiles of the input gradient don't overlap",
+        "winograd_transform.inc",
+        "store(at, load(at) + line[j]);",
+        "store(at, line[j]);",
     ),
     Mutation(
-        "Winograd: a filter is not turned", "winograd_transform.inc", "turn ? 8 - (r * 3 + s)", "turn ? r * 3 + s"
+        "Winograd: the input gradient's padding is not cut off",
+        "winograd_output.inc",
+        "map + (i + s->padding_height) * row",
+        "map + i * row",
     ),
-    Mutation("Winograd: bias left out", "winograd_transform.inc", "y[j] + bias", "y[j]"),
+    Mutation(
+        "Winograd: the weight gradient leaves a group out",
+        "winograd_weight.inc",
+        "for (int64_t group = 1; group < plan->groups; group++)",
+        "for (int64_t group = 2; group < plan->groups; group++)",
+    ),
+    Mutation(
+        "Winograd: the weight gradient reads the first panel's dy",
+        "winograd_weight.inc",
+        "plan->dy + o0 * s->out_height * s->out_width,",
+        "plan->dy,",
+    ),
+    Mutation(
+        "Winograd: only the last tiles count for the weight gradient",
+        "winograd.inc",
+        "store(to, load(to) + sum[c][v]);",
+        "store(to, sum[c][v]);",
+    ),
     Mutation(
         "Winograd: the last block of channels left out",
         "winograd.inc",
@@ -485,13 +519,13 @@ MUTATIONS = [
     ),
     Mutation(
         "Winograd: strips of an image start one row late",
-        "winograd.inc",
-        "(h + s->padding_height - top) * plan->row",
-        "(h + s->padding_height - top + (top > 0)) * plan->row",
+        "winograd_source.inc",
+        "(h + source->top - top) * source->row",
+        "(h + source->top - top + (top > 0)) * source->row",
     ),
     Mutation(
         "Winograd: the size of the batch chooses the tile",
-        "winograd.inc",
+        "winograd_choice.inc",
         "3 * channels * vectors / 4);",
         "3 * channels * vectors / (4 * (double)s->batch));",
     ),

@@ -27,7 +27,7 @@ class Conv2d(Layer):
         dilation: Distance between the cells that a filter reads.
         bias: Whether to add a learnable bias.
         algorithm: ``"auto"``, the fastest for the shape; or one by name: ``"direct"``, ``"im2col"``, ``"winograd"``
-            (3x3 filters, stride 1), see `fastcnn.ops.conv2d`. Without Winograd's rounding: ``"direct"``.
+            (3x3 or 5x5 filters, stride 1), see `fastcnn.ops.conv2d`. Without Winograd's rounding: ``"direct"``.
         weight_init: What the weight starts with, see `fastcnn.init`; `glorot_normal` if not given.
         bias_init: What the bias starts with; zeros if not given.
         name: For messages and summaries; a model gives one if you don't.
@@ -80,11 +80,12 @@ class Conv2d(Layer):
     def check_algorithm(self, algorithm: str) -> None:
         """Raise ConfigError for a name that is unknown, or that this convolution can't take."""
         choice(algorithm, ALGORITHMS, f"{self.who}: algorithm")
-        fits = self.kernel_size == (3, 3) and self.stride == self.dilation == (1, 1) and max(self.padding) <= 2
+        fits = self.kernel_size in ((3, 3), (5, 5)) and self.stride == self.dilation == (1, 1)
+        fits = fits and max(self.padding) < self.kernel_size[0]
         if algorithm == "winograd" and not fits:
             raise ConfigError(
-                f"{self.who}: algorithm must be another than 'winograd', which takes 3x3 filters with stride 1, "
-                "dilation 1 and padding up to 2"
+                f"{self.who}: algorithm must be another than 'winograd', which takes 3x3 and 5x5 filters with "
+                "stride 1, dilation 1 and padding less than the filter"
             )
 
     def config(self) -> dict[str, Any]:

@@ -20,10 +20,10 @@ def conv2d(
     """Cross-correlation of x (N, C, H, W) with weight (O, C, KH, KW), plus bias (O,) -> (N, O, OH, OW).
 
     ``OH = (H + 2*padding - dilation*(KH - 1) - 1) // stride + 1``. `algorithm` is "direct" or "im2col", which give the
-    same sums, added in the same order; "winograd", for 3x3 filters with stride 1, dilation 1 and padding up to 2, which
-    multiplies up to four times less and, in float32, rounds about twice as much: on ordinary data by up to 5e-6 of the
-    largest output (csrc/winograd.inc says what isn't ordinary); or "auto", the fastest of the three, in float64 never
-    Winograd's. `conv2d_algorithm` tells which that is.
+    same sums, added in the same order; "winograd", for 3x3 and 5x5 filters with stride 1, dilation 1 and padding less
+    than the filter, which multiplies up to 4.6 times less and, in float32, rounds about twice as much: on ordinary data
+    by up to 5e-6 of the largest output (csrc/winograd.inc says what isn't ordinary); or "auto", the fastest of the
+    three, in float64 never Winograd's. `conv2d_algorithm` tells which that is.
 
     >>> x, weight = np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2))
     >>> conv2d(x, weight)
@@ -62,6 +62,8 @@ def conv2d_backward_weight(
     algorithm: str = "auto",
 ) -> Array:
     """Gradient of `conv2d` with respect to weight: dy (N, O, OH, OW), x (N, C, H, W) -> weight_shape (O, C, KH, KW).
+
+    "winograd" rounds here as csrc/winograd_weight.inc says.
 
     >>> conv2d_backward_weight(np.ones((1, 1, 2, 2)), np.arange(9.0).reshape(1, 1, 3, 3), (1, 1, 2, 2))
     array([[[[ 8., 12.],

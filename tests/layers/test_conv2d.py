@@ -68,7 +68,7 @@ def test_a_kernel_larger_than_its_input_is_refused_by_name():
         ("padding", {"padding": -1}),
         ("dilation", {"dilation": (1, 0)}),
         ("algorithm", {"algorithm": "fast"}),
-        ("algorithm", {"kernel_size": 5, "algorithm": "winograd"}),
+        ("algorithm", {"kernel_size": 7, "algorithm": "winograd"}),
         ("algorithm", {"algorithm": "winograd", "stride": 2}),
         ("algorithm", {"algorithm": False}),
     ],

@@ -18,8 +18,8 @@ def algorithm_number(who: str, name: str, shape: _core.ConvShape) -> int:
         raise ConfigError(f"{who}: algorithm must be one of {choices}, got {name!r}")
     if name == "winograd" and not _core.winograd_fits(shape):
         raise ConfigError(
-            f"{who}: algorithm 'winograd' takes 3x3 filters with stride 1, dilation 1 and padding up to 2; got weight "
-            f"{shape.weight} for input {shape.input}. 'auto' takes it wherever it can and pays"
+            f"{who}: algorithm 'winograd' takes 3x3 and 5x5 filters with stride 1, dilation 1 and padding less than "
+            f"the filter; got weight {shape.weight} for input {shape.input}. 'auto' takes it wherever it can and pays"
         )
     return _core.ALGORITHMS[name]
 
