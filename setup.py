@@ -1,10 +1,9 @@
 """Builds the one extension module, fastcnn._core, from fastcnn/_core.pyx and csrc/.
 
 pyproject.toml holds everything else. What cannot be said there: csrc/stamp.c is compiled once per instruction-set
-level and element type, each time with its own flags, and OpenMP is used where the compiler has it.
+level and element type, each time with its own flags.
 
 Environment switches (for developers; none is needed for a normal build):
-    FASTCNN_OPENMP=0           build without OpenMP
     FASTCNN_WERROR=1           warnings in csrc/ are errors
     FASTCNN_SANITIZE=LIST      compile and link with -fsanitize=LIST, e.g. address,undefined
 """
@@ -12,7 +11,6 @@ Environment switches (for developers; none is needed for a normal build):
 import os
 import subprocess
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -56,12 +54,11 @@ class BuildCore(build_ext):
             ext.extra_link_args += [f"-fsanitize={sanitize}"]
         else:
             flags += ["-g0"]  # Python asks for -g: it would be four fifths of the wheel
-        openmp = self.openmp_flags()
-        ext.extra_link_args += openmp
+        ext.extra_link_args += ["-pthread"]
         x86 = self.targets_x86()
         levels = X86_LEVELS if x86 else {"baseline": []}
         macros = [("FC_WITH_X86_LEVELS", "1")] if x86 else []
-        objects = self.compile(COMMON_SOURCES, "common", macros, flags + openmp)
+        objects = self.compile(COMMON_SOURCES, "common", macros, [*flags, "-pthread"])
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # each waits for a compiler of its own
             stamps = [
                 pool.submit(
@@ -98,21 +95,6 @@ class BuildCore(build_ext):
         command = [*self.compiler.compiler_so, "-dM", "-E", "-x", "c", os.devnull]
         macros = subprocess.run(command, capture_output=True, text=True).stdout
         return "__x86_64__" in macros and "__aarch64__" not in macros
-
-    def openmp_flags(self):
-        """The flags with which this compiler builds and links OpenMP, or none."""
-        if os.environ.get("FASTCNN_OPENMP") == "0":
-            return []
-        with tempfile.TemporaryDirectory() as folder:
-            source = Path(folder, "probe.c")
-            source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
-            try:
-                objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=["-fopenmp"])
-                self.compiler.link_executable(objects, str(Path(folder, "probe")), extra_postargs=["-fopenmp"])
-            except Exception as error:  # whatever way this compiler fails, it has no OpenMP
-                print(f"fastcnn: building without OpenMP, on one thread: {error}", file=sys.stderr)
-                return []
-        return ["-fopenmp"]
 
 
 setup(

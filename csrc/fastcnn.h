@@ -7,6 +7,8 @@
  *   arrays       C-contiguous, aligned to their element, no overlap between inputs and outputs
  *   shapes       checked: a kernel is only called with a shape that fc_*_shape_check() has accepted
  *   memory       none allocated; scratch comes from the caller, who asks *_workspace() for the number of bytes
+ *   weight       NULL in conv2d and conv_pool: the scratch is as the last call with this shape, algorithm, number of
+ *                workers and weight left it, and still holds the weight as the kernel packed it
  *   threads      `workers` threads share the work; results are the same bits for every number of workers
  *   denormals    flushed to zero while a kernel runs; the caller's floating-point state is restored
  */
@@ -176,7 +178,6 @@ bool fc_isa_compiled(fc_isa level);
 bool fc_isa_usable(fc_isa level);
 fc_isa fc_isa_current(void);
 void fc_isa_select(fc_isa level); /* level must be usable */
-bool fc_has_openmp(void);
 #ifdef __clang__
 #define FC_COMPILER "clang " __clang_version__
 #else

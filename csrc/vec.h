@@ -202,8 +202,8 @@ INLINE real sum_lanes(vec value)
 {
     real lanes[VL], sum;
     store(lanes, value);
-    for (int width = VL / 2; width > 0; width /= 2)
-        for (int lane = 0; lane < width; lane++)
+    UNROLL for (int width = VL / 2; width > 0; width /= 2)
+        UNROLL for (int lane = 0; lane < width; lane++)
             lanes[lane] += lanes[lane + width];
     sum = lanes[0];
     return sum;

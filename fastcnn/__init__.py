@@ -40,6 +40,7 @@ except ConfigError as error:
     raise SystemExit(2) from None
 
 from fastcnn import callbacks, data, init, losses, models, ops, optim, schedules, watch  # noqa: E402
+from fastcnn.frozen import Frozen  # noqa: E402
 from fastcnn.gradcheck import GradientError, gradcheck  # noqa: E402
 from fastcnn.graph import Graph, Sequential  # noqa: E402
 from fastcnn.layers import (  # noqa: E402
@@ -87,6 +88,7 @@ __all__ = [
     "Dropout",
     "FastcnnError",
     "Flatten",
+    "Frozen",
     "GradientError",
     "Graph",
     "Input",

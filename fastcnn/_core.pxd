@@ -41,7 +41,6 @@ cdef extern from "dispatch.h" nogil:
     bint fc_isa_usable(fc_isa)
     fc_isa fc_isa_current()
     void fc_isa_select(fc_isa)
-    bint fc_has_openmp()
     const char *FC_COMPILER
 
     ctypedef struct fc_target:

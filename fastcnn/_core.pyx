@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""The only door between Python and csrc/: shapes, and one call per kernel. Level, threads and memory are in the files
-that it includes.
+"""The only door between Python and csrc/: one call per kernel. Level, threads, memory and shapes are in the files that
+it includes.
 
 `_core` trusts its one caller, `fastcnn.backends.cpu`, to pass C-contiguous, aligned arrays of one dtype and of shapes
 that the shape objects below have accepted. Outputs come from a caching allocator; kernels run without the GIL.
@@ -14,47 +14,7 @@ cnp.import_array()
 
 include "_core_target.pxi"
 include "_core_memory.pxi"
-
-
-# ---- shapes ---------------------------------------------------------------------------------------------------------
-
-_PROBLEMS = {FC_BAD_SIZE: "size", FC_BAD_STRIDE: "stride", FC_BAD_PADDING: "padding", FC_KERNEL_TOO_LARGE: "fit",
-             FC_WINDOW_TOO_LARGE: "window", FC_OVERFLOW: "overflow"}
-
-
-cdef class ConvShape:
-    """A convolution's sizes, checked. `problem` is None, or what is wrong with them."""
-    cdef fc_conv_shape c
-    cdef readonly object problem
-    cdef readonly tuple input, weight, output
-
-    def __cinit__(self, tuple input_shape, tuple weight_shape, tuple stride, tuple padding, tuple dilation):
-        self.c.batch, self.c.channels, self.c.height, self.c.width = input_shape
-        self.c.out_channels, _, self.c.kernel_height, self.c.kernel_width = weight_shape
-        self.c.stride_height, self.c.stride_width = stride
-        self.c.padding_height, self.c.padding_width = padding
-        self.c.dilation_height, self.c.dilation_width = dilation
-        self.problem = _PROBLEMS.get(fc_conv_shape_check(&self.c))
-        self.input, self.weight = input_shape, weight_shape
-        self.output = (self.c.batch, self.c.out_channels, self.c.out_height, self.c.out_width)
-
-
-cdef class PoolShape:
-    """A pooling's sizes, checked; `argmax`: a byte has to number a window's cells. `problem` is as ConvShape's."""
-    cdef fc_pool_shape c
-    cdef readonly object problem
-    cdef readonly tuple input, output
-
-    def __cinit__(self, tuple input_shape, tuple kernel_size, tuple stride, tuple padding, bint argmax):
-        cdef object planes = input_shape[0] * input_shape[1]
-        self.c.planes = planes
-        self.c.height, self.c.width = input_shape[2:]
-        self.c.kernel_height, self.c.kernel_width = kernel_size
-        self.c.stride_height, self.c.stride_width = stride
-        self.c.padding_height, self.c.padding_width = padding
-        self.problem = _PROBLEMS.get(fc_pool_shape_check(&self.c, argmax))
-        self.input = input_shape
-        self.output = (input_shape[0], input_shape[1], self.c.out_height, self.c.out_width)
+include "_core_shapes.pxi"
 
 
 # ---- kernels --------------------------------------------------------------------------------------------------------
@@ -84,20 +44,21 @@ def winograd_tile(ConvShape shape, bint is_double, int direction, int64_t pool, 
     return fc_winograd_tile(on, &shape.c, <fc_direction>direction, pool, <fc_algorithm>algorithm)
 
 
-def conv2d(ConvShape shape, int algorithm, cnp.ndarray x, cnp.ndarray weight, cnp.ndarray bias):
+def conv2d(ConvShape shape, int algorithm, cnp.ndarray x, cnp.ndarray weight, cnp.ndarray bias, Packed packed=None):
     cdef cnp.ndarray y = _new(shape.output, cnp.PyArray_TYPE(x))
-    cdef fc_target on = _target(x)
+    cdef fc_target on = _target(x, shape.work)
     cdef void *bias_data = NULL if bias is None else _data(bias)
-    cdef Scratch scratch = Scratch(fc_conv2d_workspace(on, &shape.c, FC_FORWARD, <fc_algorithm>algorithm))
+    cdef size_t size = fc_conv2d_workspace(on, &shape.c, FC_FORWARD, <fc_algorithm>algorithm)
+    cdef void *weight_data = _data(weight) if packed is None else packed.weight(weight, size, on)
+    cdef Scratch scratch = Scratch(size) if packed is None else packed.scratch
     with nogil:
-        fc_conv2d(on, &shape.c, <fc_algorithm>algorithm, _data(x), _data(weight), bias_data, _data(y),
-                  scratch.memory)
+        fc_conv2d(on, &shape.c, <fc_algorithm>algorithm, _data(x), weight_data, bias_data, _data(y), scratch.memory)
     return y
 
 
 def conv2d_backward_input(ConvShape shape, int algorithm, cnp.ndarray dy, cnp.ndarray weight):
     cdef cnp.ndarray dx = _new(shape.input, cnp.PyArray_TYPE(dy))
-    cdef fc_target on = _target(dy)
+    cdef fc_target on = _target(dy, shape.work)
     cdef Scratch scratch = Scratch(
         fc_conv2d_workspace(on, &shape.c, FC_BACKWARD_INPUT, <fc_algorithm>algorithm))
     with nogil:
@@ -108,7 +69,7 @@ def conv2d_backward_input(ConvShape shape, int algorithm, cnp.ndarray dy, cnp.nd
 
 def conv2d_backward_weight(ConvShape shape, int algorithm, cnp.ndarray dy, cnp.ndarray x):
     cdef cnp.ndarray dweight = _new(shape.weight, cnp.PyArray_TYPE(dy))
-    cdef fc_target on = _target(dy)
+    cdef fc_target on = _target(dy, shape.work)
     cdef Scratch scratch = Scratch(
         fc_conv2d_workspace(on, &shape.c, FC_BACKWARD_WEIGHT, <fc_algorithm>algorithm))
     with nogil:
@@ -119,7 +80,7 @@ def conv2d_backward_weight(ConvShape shape, int algorithm, cnp.ndarray dy, cnp.n
 
 def channel_sum(int64_t batch, int64_t channels, int64_t plane, cnp.ndarray x):
     cdef cnp.ndarray total = _new((channels,), cnp.PyArray_TYPE(x))
-    cdef fc_target on = _target(x)
+    cdef fc_target on = _target(x, _elements(x))
     with nogil:
         fc_channel_sum(on, batch, channels, plane, _data(x), _data(total))
     return total
@@ -127,7 +88,7 @@ def channel_sum(int64_t batch, int64_t channels, int64_t plane, cnp.ndarray x):
 
 def im2col(ConvShape shape, cnp.ndarray x, tuple columns_shape):
     cdef cnp.ndarray columns = _new(columns_shape, cnp.PyArray_TYPE(x))
-    cdef fc_target on = _target(x)
+    cdef fc_target on = _target(x, shape.work)
     with nogil:
         fc_im2col(on, &shape.c, _data(x), _data(columns))
     return columns
@@ -135,10 +96,14 @@ def im2col(ConvShape shape, cnp.ndarray x, tuple columns_shape):
 
 def col2im(ConvShape shape, cnp.ndarray columns):
     cdef cnp.ndarray x = _new(shape.input, cnp.PyArray_TYPE(columns))
-    cdef fc_target on = _target(columns)
+    cdef fc_target on = _target(columns, shape.work)
     with nogil:
         fc_col2im(on, &shape.c, _data(columns), _data(x))
     return x
+
+
+cdef inline double _matmul_work(double m, double n, double k) noexcept:
+    return m * n * k + ELEMENT_WORK * (m * k + k * n)
 
 
 def matmul(cnp.ndarray a, cnp.ndarray b, int64_t m, int64_t n, int64_t k, bint transpose_a, bint transpose_b):
@@ -146,7 +111,7 @@ def matmul(cnp.ndarray a, cnp.ndarray b, int64_t m, int64_t n, int64_t k, bint t
     cdef fc_matmul_shape shape
     shape.m, shape.n, shape.k = m, n, k
     shape.transpose_a, shape.transpose_b = transpose_a, transpose_b
-    cdef fc_target on = _target(a)
+    cdef fc_target on = _target(a, _matmul_work(m, n, k))
     cdef Scratch scratch = Scratch(fc_matmul_workspace(on, &shape))
     with nogil:
         fc_matmul(on, &shape, _data(a), _data(b), _data(c), scratch.memory)
@@ -160,7 +125,7 @@ include "_core_linear.pxi"
 def max_pool2d(PoolShape shape, cnp.ndarray x):
     cdef cnp.ndarray y = _new(shape.output, cnp.PyArray_TYPE(x))
     cdef cnp.ndarray argmax = _new(shape.output, cnp.NPY_UINT8)
-    cdef fc_target on = _target(x)
+    cdef fc_target on = _target(x, shape.work)
     with nogil:
         fc_max_pool2d(on, &shape.c, _data(x), _data(y), <uint8_t *>_data(argmax))
     return y, argmax
@@ -169,7 +134,7 @@ def max_pool2d(PoolShape shape, cnp.ndarray x):
 def max_pool2d_backward(PoolShape shape, cnp.ndarray dy, cnp.ndarray argmax):
     """dx, or None if an argmax is not a cell of its window."""
     cdef cnp.ndarray dx = _new(shape.input, cnp.PyArray_TYPE(dy))
-    cdef fc_target on = _target(dy)
+    cdef fc_target on = _target(dy, shape.work)
     cdef fc_status status
     with nogil:
         status = fc_max_pool2d_backward(on, &shape.c, _data(dy), <uint8_t *>_data(argmax), _data(dx))
@@ -178,7 +143,7 @@ def max_pool2d_backward(PoolShape shape, cnp.ndarray dy, cnp.ndarray argmax):
 
 def avg_pool2d(PoolShape shape, cnp.ndarray x, bint count_padding):
     cdef cnp.ndarray y = _new(shape.output, cnp.PyArray_TYPE(x))
-    cdef fc_target on = _target(x)
+    cdef fc_target on = _target(x, shape.work)
     cdef Scratch scratch = Scratch(fc_avg_pool2d_workspace(on, &shape.c))
     with nogil:
         fc_avg_pool2d(on, &shape.c, count_padding, _data(x), _data(y), scratch.memory)
@@ -187,7 +152,7 @@ def avg_pool2d(PoolShape shape, cnp.ndarray x, bint count_padding):
 
 def avg_pool2d_backward(PoolShape shape, cnp.ndarray dy, bint count_padding):
     cdef cnp.ndarray dx = _new(shape.input, cnp.PyArray_TYPE(dy))
-    cdef fc_target on = _target(dy)
+    cdef fc_target on = _target(dy, shape.work)
     cdef Scratch scratch = Scratch(fc_avg_pool2d_workspace(on, &shape.c))
     with nogil:
         fc_avg_pool2d_backward(on, &shape.c, count_padding, _data(dy), _data(dx), scratch.memory)
@@ -196,7 +161,7 @@ def avg_pool2d_backward(PoolShape shape, cnp.ndarray dy, bint count_padding):
 
 def relu(cnp.ndarray x):
     cdef cnp.ndarray y = _like(x)
-    cdef fc_target on = _target(x)
+    cdef fc_target on = _target(x, _elements(x))
     with nogil:
         fc_relu(on, cnp.PyArray_SIZE(x), _data(x), _data(y))
     return y
@@ -204,7 +169,7 @@ def relu(cnp.ndarray x):
 
 def relu_backward(cnp.ndarray dy, cnp.ndarray y):
     cdef cnp.ndarray dx = _like(dy)
-    cdef fc_target on = _target(dy)
+    cdef fc_target on = _target(dy, _elements(dy))
     with nogil:
         fc_relu_backward(on, cnp.PyArray_SIZE(dy), _data(dy), _data(y), _data(dx))
     return dx
@@ -212,7 +177,7 @@ def relu_backward(cnp.ndarray dy, cnp.ndarray y):
 
 def leaky_relu(cnp.ndarray x, double slope):
     cdef cnp.ndarray y = _like(x)
-    cdef fc_target on = _target(x)
+    cdef fc_target on = _target(x, _elements(x))
     with nogil:
         fc_leaky_relu(on, cnp.PyArray_SIZE(x), _data(x), slope, _data(y))
     return y
@@ -220,7 +185,7 @@ def leaky_relu(cnp.ndarray x, double slope):
 
 def leaky_relu_backward(cnp.ndarray dy, cnp.ndarray x, double slope):
     cdef cnp.ndarray dx = _like(dy)
-    cdef fc_target on = _target(dy)
+    cdef fc_target on = _target(dy, _elements(dy))
     with nogil:
         fc_leaky_relu_backward(on, cnp.PyArray_SIZE(dy), _data(dy), _data(x), slope, _data(dx))
     return dx
@@ -228,7 +193,7 @@ def leaky_relu_backward(cnp.ndarray dy, cnp.ndarray x, double slope):
 
 def sigmoid(cnp.ndarray x):
     cdef cnp.ndarray y = _like(x)
-    cdef fc_target on = _target(x)
+    cdef fc_target on = _target(x, _elements_of_functions(x))
     with nogil:
         fc_sigmoid(on, cnp.PyArray_SIZE(x), _data(x), _data(y))
     return y
@@ -236,7 +201,7 @@ def sigmoid(cnp.ndarray x):
 
 def sigmoid_backward(cnp.ndarray dy, cnp.ndarray y):
     cdef cnp.ndarray dx = _like(dy)
-    cdef fc_target on = _target(dy)
+    cdef fc_target on = _target(dy, _elements(dy))
     with nogil:
         fc_sigmoid_backward(on, cnp.PyArray_SIZE(dy), _data(dy), _data(y), _data(dx))
     return dx
@@ -244,7 +209,7 @@ def sigmoid_backward(cnp.ndarray dy, cnp.ndarray y):
 
 def tanh(cnp.ndarray x):
     cdef cnp.ndarray y = _like(x)
-    cdef fc_target on = _target(x)
+    cdef fc_target on = _target(x, _elements_of_functions(x))
     with nogil:
         fc_tanh(on, cnp.PyArray_SIZE(x), _data(x), _data(y))
     return y
@@ -252,7 +217,7 @@ def tanh(cnp.ndarray x):
 
 def tanh_backward(cnp.ndarray dy, cnp.ndarray y):
     cdef cnp.ndarray dx = _like(dy)
-    cdef fc_target on = _target(dy)
+    cdef fc_target on = _target(dy, _elements(dy))
     with nogil:
         fc_tanh_backward(on, cnp.PyArray_SIZE(dy), _data(dy), _data(y), _data(dx))
     return dx
@@ -260,7 +225,7 @@ def tanh_backward(cnp.ndarray dy, cnp.ndarray y):
 
 def add(cnp.ndarray a, cnp.ndarray b):
     cdef cnp.ndarray total = _like(a)
-    cdef fc_target on = _target(a)
+    cdef fc_target on = _target(a, _elements(a))
     with nogil:
         fc_add(on, cnp.PyArray_SIZE(a), _data(a), _data(b), _data(total))
     return total
@@ -268,7 +233,7 @@ def add(cnp.ndarray a, cnp.ndarray b):
 
 def dropout(cnp.ndarray x, double p, uint64_t seed, uint64_t offset):
     cdef cnp.ndarray y = _like(x)
-    cdef fc_target on = _target(x)
+    cdef fc_target on = _target(x, _elements_of_functions(x))
     with nogil:
         fc_dropout(on, cnp.PyArray_SIZE(x), _data(x), p, seed, offset, _data(y))
     return y
@@ -277,7 +242,7 @@ def dropout(cnp.ndarray x, double p, uint64_t seed, uint64_t offset):
 def concat(list arrays, tuple shape, int64_t rows):
     """`shape`: of the result; `rows`: the product of its sizes before the axis along which the arrays are joined."""
     cdef cnp.ndarray array, joined = _new(shape, cnp.PyArray_TYPE(<cnp.ndarray>arrays[0]))
-    cdef fc_target on = _target(joined)
+    cdef fc_target on = _target(joined, _elements(joined))
     cdef int64_t pitch = cnp.PyArray_SIZE(joined) // rows if rows else 0, start = 0, width
     for array in arrays:
         width = cnp.PyArray_SIZE(array) // rows if rows else 0
@@ -290,7 +255,7 @@ def concat(list arrays, tuple shape, int64_t rows):
 def concat_backward(cnp.ndarray dy, list shapes, int64_t rows):
     """Arrays of these shapes; `rows`: the product of dy's sizes before the axis along which it is cut."""
     cdef cnp.ndarray part
-    cdef fc_target on = _target(dy)
+    cdef fc_target on = _target(dy, _elements(dy))
     cdef int64_t pitch = cnp.PyArray_SIZE(dy) // rows if rows else 0, start = 0, width
     cdef list parts = []
     for shape in shapes:
@@ -306,7 +271,7 @@ def concat_backward(cnp.ndarray dy, list shapes, int64_t rows):
 def softmax(cnp.ndarray x):
     cdef cnp.ndarray y = _like(x)
     cdef int64_t rows = x.shape[0], classes = x.shape[1]
-    cdef fc_target on = _target(x)
+    cdef fc_target on = _target(x, _elements_of_functions(x))
     with nogil:
         fc_softmax(on, rows, classes, _data(x), _data(y))
     return y
@@ -315,7 +280,7 @@ def softmax(cnp.ndarray x):
 def softmax_backward(cnp.ndarray dy, cnp.ndarray y):
     cdef cnp.ndarray dx = _like(dy)
     cdef int64_t rows = dy.shape[0], classes = dy.shape[1]
-    cdef fc_target on = _target(dy)
+    cdef fc_target on = _target(dy, _elements(dy))
     with nogil:
         fc_softmax_backward(on, rows, classes, _data(dy), _data(y), _data(dx))
     return dx
@@ -324,7 +289,7 @@ def softmax_backward(cnp.ndarray dy, cnp.ndarray y):
 def log_softmax(cnp.ndarray x):
     cdef cnp.ndarray y = _like(x)
     cdef int64_t rows = x.shape[0], classes = x.shape[1]
-    cdef fc_target on = _target(x)
+    cdef fc_target on = _target(x, _elements_of_functions(x))
     with nogil:
         fc_log_softmax(on, rows, classes, _data(x), _data(y))
     return y
@@ -333,7 +298,7 @@ def log_softmax(cnp.ndarray x):
 def log_softmax_backward(cnp.ndarray dy, cnp.ndarray y):
     cdef cnp.ndarray dx = _like(dy)
     cdef int64_t rows = dy.shape[0], classes = dy.shape[1]
-    cdef fc_target on = _target(dy)
+    cdef fc_target on = _target(dy, _elements_of_functions(dy))
     with nogil:
         fc_log_softmax_backward(on, rows, classes, _data(dy), _data(y), _data(dx))
     return dx
@@ -345,7 +310,7 @@ def cross_entropy(cnp.ndarray logits, cnp.ndarray index, cnp.ndarray soft):
     cdef cnp.ndarray loss = _new((rows,), cnp.PyArray_TYPE(logits))
     cdef int64_t *index_data = NULL if index is None else <int64_t *>_data(index)
     cdef void *soft_data = NULL if soft is None else _data(soft)
-    cdef fc_target on = _target(logits)
+    cdef fc_target on = _target(logits, _elements_of_functions(logits))
     with nogil:
         fc_cross_entropy(on, rows, classes, _data(logits), index_data, soft_data, _data(loss))
     return loss
@@ -357,7 +322,7 @@ def cross_entropy_backward(cnp.ndarray dloss, cnp.ndarray logits, cnp.ndarray in
     cdef cnp.ndarray dlogits = _like(logits)
     cdef int64_t *index_data = NULL if index is None else <int64_t *>_data(index)
     cdef void *soft_data = NULL if soft is None else _data(soft)
-    cdef fc_target on = _target(logits)
+    cdef fc_target on = _target(logits, _elements_of_functions(logits))
     with nogil:
         fc_cross_entropy_backward(on, rows, classes, _data(dloss), _data(logits), index_data, soft_data,
                                   _data(dlogits))
@@ -365,21 +330,21 @@ def cross_entropy_backward(cnp.ndarray dloss, cnp.ndarray logits, cnp.ndarray in
 
 
 def sgd_update(cnp.ndarray data, cnp.ndarray grad, double lr):
-    cdef fc_target on = _target(data)
+    cdef fc_target on = _target(data, _elements(data))
     with nogil:
         fc_sgd_update(on, cnp.PyArray_SIZE(data), _data(data), _data(grad), lr)
 
 
 def momentum_update(cnp.ndarray data, cnp.ndarray grad, cnp.ndarray velocity, double lr, double momentum,
                     bint nesterov):
-    cdef fc_target on = _target(data)
+    cdef fc_target on = _target(data, _elements(data))
     with nogil:
         fc_momentum_update(on, cnp.PyArray_SIZE(data), _data(data), _data(grad), _data(velocity), lr, momentum,
                            nesterov)
 
 
 def rmsprop_update(cnp.ndarray data, cnp.ndarray grad, cnp.ndarray square_average, double lr, double decay, double eps):
-    cdef fc_target on = _target(data)
+    cdef fc_target on = _target(data, _elements_of_functions(data))
     with nogil:
         fc_rmsprop_update(on, cnp.PyArray_SIZE(data), _data(data), _data(grad), _data(square_average), lr,
                           decay, eps)
@@ -387,20 +352,20 @@ def rmsprop_update(cnp.ndarray data, cnp.ndarray grad, cnp.ndarray square_averag
 
 def adam_update(cnp.ndarray data, cnp.ndarray grad, cnp.ndarray first_moment, cnp.ndarray second_moment, double lr,
                 double beta1, double beta2, double eps, int64_t step, double weight_decay):
-    cdef fc_target on = _target(data)
+    cdef fc_target on = _target(data, _elements_of_functions(data))
     with nogil:
         fc_adam_update(on, cnp.PyArray_SIZE(data), _data(data), _data(grad), _data(first_moment),
                        _data(second_moment), lr, beta1, beta2, eps, step, weight_decay)
 
 
 def adjust_gradient(cnp.ndarray grad, cnp.ndarray data, double scale, double limit, double l1, double l2):
-    cdef fc_target on = _target(grad)
+    cdef fc_target on = _target(grad, _elements(grad))
     with nogil:
         fc_adjust_gradient(on, cnp.PyArray_SIZE(grad), _data(grad), _data(data), scale, limit, l1, l2)
 
 
 def sum_of_squares(cnp.ndarray x):
-    cdef fc_target on = _target(x)
+    cdef fc_target on = _target(x, _elements(x))
     cdef double total
     cdef Scratch scratch = Scratch(fc_sum_of_squares_workspace(on, cnp.PyArray_SIZE(x)))
     with nogil:

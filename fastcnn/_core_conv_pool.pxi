@@ -7,17 +7,20 @@ def conv_pool_fits(ConvShape shape, int64_t pool):
 
 
 def conv_pool(ConvShape shape, PoolShape pooling, int64_t pool, bint average, int algorithm, cnp.ndarray x,
-              cnp.ndarray weight, cnp.ndarray bias, double p, uint64_t seed, uint64_t offset):
+              cnp.ndarray weight, cnp.ndarray bias, double p, uint64_t seed, uint64_t offset,
+              Packed packed=None):
     """y, dropped out where p > 0, and argmax; with `average`, which pixels of a window are active."""
     cdef cnp.ndarray y = _new(pooling.output, cnp.PyArray_TYPE(x))
     cdef cnp.ndarray argmax = _new(pooling.output, cnp.NPY_UINT8)
-    cdef fc_target on = _target(x)
+    cdef fc_target on = _target(x, shape.work)
     cdef void *bias_data = NULL if bias is None else _data(bias)
     cdef fc_drop_rule dropout
     dropout.p, dropout.seed, dropout.offset = p, seed, offset
-    cdef Scratch scratch = Scratch(fc_conv_pool_workspace(on, &shape.c, FC_FORWARD, pool, <fc_algorithm>algorithm))
+    cdef size_t size = fc_conv_pool_workspace(on, &shape.c, FC_FORWARD, pool, <fc_algorithm>algorithm)
+    cdef void *weight_data = _data(weight) if packed is None else packed.weight(weight, size, on)
+    cdef Scratch scratch = Scratch(size) if packed is None else packed.scratch
     with nogil:
-        fc_conv_pool(on, &shape.c, pool, average, <fc_algorithm>algorithm, &dropout, _data(x), _data(weight),
+        fc_conv_pool(on, &shape.c, pool, average, <fc_algorithm>algorithm, &dropout, _data(x), weight_data,
                      bias_data, _data(y), <uint8_t *>_data(argmax), scratch.memory)
     return y, argmax
 
@@ -25,7 +28,7 @@ def conv_pool(ConvShape shape, PoolShape pooling, int64_t pool, bint average, in
 def conv_pool_backward_input(ConvShape shape, int64_t pool, double p, cnp.ndarray dy, cnp.ndarray y,
                              cnp.ndarray argmax, cnp.ndarray weight):
     cdef cnp.ndarray dx = _new(shape.input, cnp.PyArray_TYPE(dy))
-    cdef fc_target on = _target(dy)
+    cdef fc_target on = _target(dy, shape.work)
     cdef Scratch scratch = Scratch(fc_conv_pool_workspace(on, &shape.c, FC_BACKWARD_INPUT, pool, FC_AUTO))
     with nogil:
         fc_conv_pool_backward_input(on, &shape.c, pool, p, _data(dy), _data(y), <uint8_t *>_data(argmax),
@@ -38,7 +41,7 @@ def conv_pool_backward_weight(ConvShape shape, int64_t pool, double p, cnp.ndarr
     """dweight and dbias, or None if an argmax is not a cell of its window."""
     cdef cnp.ndarray dweight = _new(shape.weight, cnp.PyArray_TYPE(dy))
     cdef cnp.ndarray dbias = _new((shape.weight[0],), cnp.PyArray_TYPE(dy))
-    cdef fc_target on = _target(dy)
+    cdef fc_target on = _target(dy, shape.work)
     cdef Scratch scratch = Scratch(fc_conv_pool_workspace(on, &shape.c, FC_BACKWARD_WEIGHT, pool, FC_AUTO))
     cdef fc_status status
     with nogil:
@@ -53,7 +56,7 @@ def conv_avg_pool_backward(ConvShape shape, int algorithm, cnp.ndarray dy, cnp.n
     cdef cnp.ndarray dx = _new(shape.input, cnp.PyArray_TYPE(dy)) if input_gradient else None
     cdef cnp.ndarray dweight = _new(shape.weight, cnp.PyArray_TYPE(dy))
     cdef cnp.ndarray dbias = _new((shape.weight[0],), cnp.PyArray_TYPE(dy))
-    cdef fc_target on = _target(dy)
+    cdef fc_target on = _target(dy, shape.work)
     cdef void *dx_data = NULL if dx is None else _data(dx)
     cdef Scratch scratch = Scratch(
         fc_conv_avg_pool_workspace(on, &shape.c, <fc_algorithm>algorithm, input_gradient))

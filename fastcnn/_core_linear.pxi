@@ -13,7 +13,7 @@ def linear(cnp.ndarray x, cnp.ndarray weight, cnp.ndarray bias, bint relu, doubl
     cdef cnp.ndarray y = matmul(x, weight, shape.batch, shape.outputs, shape.inputs, False, True)
     cdef fc_linear_end end
     end.relu, end.dropout.p, end.dropout.seed, end.dropout.offset = relu, p, seed, offset
-    cdef fc_target on = _target(x)
+    cdef fc_target on = _target(x, _matmul_work(shape.batch, shape.outputs, shape.inputs))
     cdef void *bias_data = NULL if bias is None else _data(bias)
     if bias is not None or relu or p > 0:
         with nogil:
@@ -29,7 +29,7 @@ def linear_backward(cnp.ndarray dy, cnp.ndarray y, cnp.ndarray x, cnp.ndarray we
     cdef cnp.ndarray dx = _like(x) if input_gradient else None
     cdef cnp.ndarray dweight = _like(weight) if out is None else out
     cdef cnp.ndarray dbias = _new((weight.shape[0],), cnp.PyArray_TYPE(x))
-    cdef fc_target on = _target(x)
+    cdef fc_target on = _target(x, _matmul_work(shape.batch, shape.outputs, shape.inputs))
     cdef void *y_data = NULL if y is None else _data(y)
     cdef void *dx_data = NULL if dx is None else _data(dx)
     cdef Scratch scratch = Scratch(fc_linear_backward_workspace(on, &shape))

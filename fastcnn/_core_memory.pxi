@@ -80,11 +80,11 @@ cdef class Scratch:
     cdef void *memory
     cdef size_t size
 
-    def __cinit__(self, size_t size):
+    def __cinit__(self, size_t size, bint fresh=False):
         global _cached_bytes
         if size > <size_t>1 << 62:
             raise MemoryError("scratch memory would be larger than the address space")
-        if _free_scratch and not _poison:
+        if _free_scratch and not fresh and not _poison:
             address, self.size = _free_scratch.pop()
             self.memory = <void *><uintptr_t>address
             _cached_bytes -= self.size
@@ -103,6 +103,22 @@ cdef class Scratch:
             _free_scratch.append((<uintptr_t>self.memory, self.size))
         else:
             free(self.memory)
+
+
+cdef class Packed:
+    """Scratch that one convolution keeps from call to call, and with it what a kernel made of the weights.
+
+    For calls with one shape, weight and bias, one after another.
+    """
+    cdef Scratch scratch
+    cdef fc_target on
+
+    cdef void *weight(self, cnp.ndarray weight, size_t size, fc_target on):
+        """What the kernel is to be given: the weight, or NULL where the scratch holds all that it needs of it."""
+        if self.scratch is not None and on.isa == self.on.isa and on.workers == self.on.workers:
+            return NULL
+        self.scratch, self.on = Scratch(size, fresh=True), on
+        return _data(weight)
 
 
 def release_memory():

@@ -42,28 +42,23 @@ cdef int _threads = 1
 cdef bint _forked = False
 
 
-def has_openmp():
-    """Whether this build can use more than one thread."""
-    return bool(fc_has_openmp())
-
-
 def get_num_threads():
     """Number of threads that kernels use."""
     return _threads
 
 
 def _checked_threads(count):
-    """`count`, if kernels may use so many threads; 1 without OpenMP. A forked child refuses more than one."""
+    """`count`, if kernels may use so many threads. A forked child refuses more than one."""
     if not (isinstance(count, int) and 1 <= count <= MOST_THREADS):
         raise ConfigError(f"the number of threads must be a whole number from 1 to {MOST_THREADS}, got {count!r}")
     if _forked and count > 1:
-        raise ConfigError("a forked child runs on one thread, because OpenMP's threads do not survive a fork; start "
+        raise ConfigError("a forked child runs on one thread, because threads do not survive a fork; start "
                           "processes with multiprocessing's 'spawn' method to use more")
-    return count if fc_has_openmp() else 1
+    return count
 
 
 def set_num_threads(count):
-    """Let kernels use this many threads; in a build without OpenMP, one."""
+    """Let kernels use this many threads."""
     global _threads
     _threads = _checked_threads(count)
 
@@ -77,12 +72,38 @@ def _after_fork_in_child():
 os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
-cdef inline fc_target _target(cnp.ndarray array) noexcept:
-    """What to compute on: the array's element type, and the level and number of threads of this moment."""
+cdef enum:
+    ELEMENT_WORK = 6
+    FUNCTION_WORK = 20
+
+# Ten microseconds. A thread for less costs about what it saves, and more if it has to wake.
+WORK_A_THREAD = 300_000
+cdef double _work_a_thread = WORK_A_THREAD
+
+
+def set_work_a_thread(double work):
+    """How much work has to be there for each thread, in multiply-adds: for tests, whose shapes are small."""
+    global _work_a_thread
+    _work_a_thread = work
+
+
+cdef inline double _elements(cnp.ndarray array) noexcept:
+    """The work of reading the elements of an array and writing as many."""
+    return ELEMENT_WORK * <double>cnp.PyArray_SIZE(array)
+
+
+cdef inline double _elements_of_functions(cnp.ndarray array) noexcept:
+    """The same with a root, an exponential or random bits for each of them."""
+    return FUNCTION_WORK * <double>cnp.PyArray_SIZE(array)
+
+
+cdef inline fc_target _target(cnp.ndarray array, double work) noexcept:
+    """What to compute on: the array's element type, and the level of this moment; the number of threads, too, or fewer
+    where there is little work, which is counted in multiply-adds. Kernels give the same bits on any number of them."""
     cdef fc_target on
     on.isa = fc_isa_current()
     on.is_double = cnp.PyArray_ITEMSIZE(array) == 8
-    on.workers = _threads
+    on.workers = <int>max(1, min(<double>_threads, work / _work_a_thread))
     return on
 
 

@@ -67,13 +67,13 @@ def set_num_threads(count: int) -> None:
     """Let kernels use `count` threads from now on. The results do not depend on it.
 
     Raises:
-        ConfigError: below 1; or above 1 in a forked child, where threads would hang.
+        ConfigError: below 1; or above 1 in a forked child, where there are no others.
     """
     _core.set_num_threads(count)
 
 
 def get_num_threads() -> int:
-    """Number of threads that kernels use; 1 in a build without OpenMP and in a forked child."""
+    """Number of threads that kernels use; 1 in a forked child."""
     return _core.get_num_threads()
 
 
@@ -114,14 +114,13 @@ def describe_config() -> str:
         "ISA compiled": ", ".join(_core.isa_compiled()),
         "ISA usable": ", ".join(_core.isa_levels()),
         "ISA in use": _core.get_isa() + (" (FASTCNN_ISA)" if os.environ.get("FASTCNN_ISA") else ""),
-        "OpenMP": "yes" if _core.has_openmp() else "no: everything runs on one thread",
         "threads": f"{get_num_threads()} of {available_cpus()} CPUs available",
     }
     return "\n".join([f"fastcnn {__version__}", *(f"  {name:<13}{value}" for name, value in rows.items())])
 
 
 def show_config() -> None:
-    """Print version, compiler, instruction-set levels (compiled, usable, in use), OpenMP and threads.
+    """Print version, compiler, instruction-set levels (compiled, usable, in use), threads.
 
     >>> show_config()  # doctest: +ELLIPSIS
     fastcnn 0...

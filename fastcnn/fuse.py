@@ -8,10 +8,11 @@ Models run their layers in steps; without stages a step is a layer.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fastcnn import ops
+from fastcnn.backends.cpu import prepared
 from fastcnn.layers import AvgPool2d, Conv2d, Dropout, Layer, Linear, MaxPool2d, ReLU
 from fastcnn.layers.layer import Backward, Shape, Training
 from fastcnn.layers.parameter import Array
@@ -46,6 +47,7 @@ class ConvStage(Layer):
 
     skips_input_gradient = True
     algorithm_of = staticmethod(ops.conv2d_relu_max_pool2d_algorithm)
+    prepare = staticmethod(prepared.conv2d_relu_max_pool2d)
 
     def __init__(
         self, convolution: Conv2d, relu: ReLU, pool: MaxPool2d | AvgPool2d, dropout: Dropout | None = None
@@ -75,6 +77,12 @@ class ConvStage(Layer):
         kernel = "conv_pool" if chosen == "direct" else chosen
         return kernel, *[f"in {convolution.name}"] * len(behind)
 
+    def prepared(self, input_shape: Shape) -> Callable[[Array], Array]:
+        convolution = self.convolution
+        bias = None if convolution.bias is None else convolution.bias.data
+        how = (1, convolution.padding, 1, self.pool.kernel_size, convolution.algorithm)
+        return self.prepare(input_shape, convolution.weight.data, bias, *how)
+
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
         step = Training.of(training)
         wants_dx = step is None or step.input_gradient
@@ -101,6 +109,7 @@ class AverageStage(ConvStage):
     """Conv2d, ReLU and AvgPool2d in one pass; the windows are of 2x2 pixels."""
 
     algorithm_of = staticmethod(ops.conv2d_relu_avg_pool2d_algorithm)
+    prepare = staticmethod(prepared.conv2d_relu_avg_pool2d)
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
         step = Training.of(training)

@@ -1,6 +1,9 @@
 """A fully connected layer and what follows it, as one stage: see `fastcnn.fuse`."""
 
+from collections.abc import Callable
+
 from fastcnn import ops
+from fastcnn.backends.cpu import prepared
 from fastcnn.layers import Dropout, Layer, Linear, ReLU
 from fastcnn.layers.layer import Backward, Shape, Training
 from fastcnn.layers.parameter import Array
@@ -32,6 +35,10 @@ class LinearStage(Layer):
         """What the summary says of the layers."""
         inside = f"in {self.linear.name}"
         return ("linear", inside) if self.dropout is None else ("linear", inside, inside)
+
+    def prepared(self, input_shape: Shape) -> Callable[[Array], Array]:
+        linear = self.linear
+        return prepared.linear(linear.weight.data, None if linear.bias is None else linear.bias.data, relu=True)
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
         step = Training.of(training)

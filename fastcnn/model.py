@@ -6,7 +6,8 @@ a graph with branches differ in nothing else.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from itertools import count
 from textwrap import indent
 from typing import Any
@@ -17,6 +18,7 @@ from numpy.typing import DTypeLike
 from fastcnn import fuse, summary, watch
 from fastcnn.errors import ConfigError, DTypeError, ShapeError
 from fastcnn.execution import Execution
+from fastcnn.frozen import Frozen
 from fastcnn.fuse import ConvStage
 from fastcnn.layers import Conv2d
 from fastcnn.layers.arguments import float_dtype, whole
@@ -134,6 +136,14 @@ class Model(Layer):
         if len(x) != 1 or isinstance(x[0], Node):
             return super().__call__(*x)
         return self._execution().evaluate(self._checked(x[0]), self.dtype)
+
+    def freeze(self) -> Frozen:
+        """The model as it is now, for inference alone: see `fastcnn.Frozen`."""
+        copy = deepcopy(self)
+        return Frozen(self.who, copy._checked, copy.prepared)
+
+    def prepared(self, input_shape: Shape) -> Callable[[Array], Any]:
+        return (self._in_stages if self._fused else self._one_by_one).prepared(input_shape, self.dtype)
 
     def _execution(self) -> Execution:
         watcher = watch.current()

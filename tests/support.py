@@ -30,13 +30,15 @@ def use_isa(level):
 
 @contextmanager
 def use_threads(count):
-    """Run the kernels on `count` threads."""
+    """Run the kernels on `count` threads, however little there is to do."""
     before = _core.get_num_threads()
     _core.set_num_threads(count)
+    _core.set_work_a_thread(1)
     try:
         yield
     finally:
         _core.set_num_threads(before)
+        _core.set_work_a_thread(_core.WORK_A_THREAD)
 
 
 @contextmanager

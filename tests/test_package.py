@@ -24,7 +24,6 @@ from fastcnn import _core
 ROOT = Path(__file__).resolve().parent.parent
 CSRC = ROOT / "csrc"
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-threads = pytest.mark.skipif(not _core.has_openmp(), reason="built without OpenMP")
 
 
 def python(code, folder=None, **environment):
@@ -115,7 +114,6 @@ def test_show_config_prints_what_this_installation_is(capsys):
         _core.compiler(),
         *_core.isa_compiled(),
         "in use",
-        "OpenMP",
         "threads",
     )
     assert [fact for fact in facts if fact not in text] == []
@@ -130,7 +128,6 @@ def test_highest_level_is_the_default():
     assert printed("from fastcnn import _core; print(_core.get_isa())") == _core.isa_levels()[-1]
 
 
-@threads
 @pytest.mark.parametrize(
     ("environment", "count"),
     [
@@ -226,6 +223,16 @@ def test_python_threads_may_call_operations_at_once():
     assert wrong == []
 
 
+def test_more_threads_than_cpus_compute_the_same_bits_hot_and_after_a_rest():
+    with use_threads(1):
+        expected = product()
+    for count in (2, 3, 17, 2):
+        with use_threads(count):
+            for rest in (0, 0.01, 0):  # after 10 ms all helpers sleep
+                time.sleep(rest)
+                np.testing.assert_array_equal(product(), expected)
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_kernels_leave_denormals_as_they_found_them(count):
     tiny = np.full(100_000, 1e-40, np.float32)
@@ -308,8 +315,8 @@ def test_headers_stand_alone():
     assert {name: files for name, files in used.items() if files} == {"dispatch.h": ["fastcnn.h"]}
 
 
-def test_only_parallel_names_openmp():
-    assert users_of(r"\bomp_|\bomp\b|_OPENMP") == {"parallel.c"}
+def test_only_parallel_knows_threads():
+    assert users_of(r"\bpthread_|\bomp\b|\batomic_") == {"parallel.c"}
 
 
 def test_csrc_knows_neither_python_nor_the_heap():

@@ -12,6 +12,18 @@ class Mutation(NamedTuple):
 
 MUTATIONS = [
     Mutation(
+        "stage of few terms: the last filter not kept",
+        "conv_pool_few.inc",
+        "(size_t)(s->out_channels * plan.terms) * sizeof(real)",
+        "(size_t)((s->out_channels - 1) * plan.terms) * sizeof(real)",
+    ),
+    Mutation(
+        "threads: nobody takes the first task",
+        "parallel.c",
+        "atomic_store(&job.next, 0);",
+        "atomic_store(&job.next, 1);",
+    ),
+    Mutation(
         "multiply: second vector reads the first", "multiply.inc", "sum[m][v] += w * x[v]", "sum[m][v] += w * x[0]"
     ),
     Mutation(

@@ -22,6 +22,8 @@ def pair(value: Size, name: str, who: object) -> Pair:
     """
     if type(value) is int:  # as most callers write it
         return (value, value)
+    if type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int:  # as layers do
+        return value
     try:
         if isinstance(value, tuple | list):
             height, width = value

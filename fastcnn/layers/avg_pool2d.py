@@ -1,6 +1,9 @@
 """Average-pooling over square or rectangular windows."""
 
+from collections.abc import Callable
+
 from fastcnn import ops
+from fastcnn.backends.cpu import prepared
 from fastcnn.layers.arguments import Pair, pair
 from fastcnn.layers.layer import Backward, Layer, Shape, Training
 from fastcnn.layers.parameter import Array
@@ -50,6 +53,10 @@ class AvgPool2d(Layer):
     def output_shape(self, input_shape: Shape) -> Shape:
         window = (self.kernel_size, self.stride, self.padding)
         return ops.pool_output_shape(input_shape, *window, who=self.who, argmax=False)
+
+    def prepared(self, input_shape: Shape) -> Callable[[Array], Array]:
+        window = (self.kernel_size, self.stride, self.padding, self.count_include_pad)
+        return prepared.avg_pool2d(input_shape, *window)
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
         window = (self.kernel_size, self.stride, self.padding, self.count_include_pad)

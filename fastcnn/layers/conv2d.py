@@ -1,9 +1,11 @@
 """Two-dimensional convolution, in the sense of neural networks: a cross-correlation."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from fastcnn import ops
+from fastcnn.backends.cpu import prepared
 from fastcnn.errors import ConfigError, ShapeError
 from fastcnn.init import Initialiser, glorot_normal, zeros
 from fastcnn.layers.arguments import Pair, choice, pair, whole
@@ -103,6 +105,11 @@ class Conv2d(Layer):
         if algorithm == "auto":
             algorithm = ops.conv2d_algorithm(input_shape, self.weight.shape, *geometry, dtype=dtype)
         return algorithm if algorithm == "winograd" else f"conv_{algorithm}"
+
+    def prepared(self, input_shape: Shape) -> Callable[[Array], Array]:
+        bias = None if self.bias is None else self.bias.data
+        how = (self.stride, self.padding, self.dilation, self.algorithm)
+        return prepared.conv2d(input_shape, self.weight.data, bias, *how)
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
         step = Training.of(training)

@@ -1,8 +1,10 @@
 """Dropout with counter-based random numbers."""
 
+from collections.abc import Callable
+
 from fastcnn import ops
 from fastcnn.layers.arguments import real
-from fastcnn.layers.layer import Backward, Layer, Training
+from fastcnn.layers.layer import Backward, Layer, Shape, Training
 from fastcnn.layers.parameter import Array
 
 
@@ -35,6 +37,9 @@ class Dropout(Layer):
     def __init__(self, p: float = 0.5, *, name: str | None = None) -> None:
         self.name = name
         self.p = real(p, f"{self.who}: p", "a probability from 0 to 1", lambda number: 0 <= number <= 1)
+
+    def prepared(self, input_shape: Shape) -> Callable[[Array], Array]:
+        return lambda x: x
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
         step = Training.of(training)

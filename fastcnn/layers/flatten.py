@@ -1,6 +1,7 @@
 """From maps to vectors."""
 
 import math
+from collections.abc import Callable
 
 from fastcnn.errors import ShapeError
 from fastcnn.layers.layer import Backward, Layer, Shape, Training
@@ -26,6 +27,10 @@ class Flatten(Layer):
         if not input_shape:
             raise ShapeError(f"{self.who}: expected input (N, ...), got ()")
         return input_shape[0], math.prod(input_shape[1:])
+
+    def prepared(self, input_shape: Shape) -> Callable[[Array], Array]:
+        shape = self.output_shape(input_shape)
+        return lambda x: x.reshape(shape)
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
         return x.reshape(self.output_shape(x.shape)), lambda dy: dy.reshape(x.shape)

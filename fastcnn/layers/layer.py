@@ -42,8 +42,7 @@ in evaluation): random layers that get the same `training` draw the same numbers
 
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self, overload
+from typing import Any, ClassVar, NamedTuple, Self, overload
 
 import numpy as np
 
@@ -55,8 +54,7 @@ Shape = tuple[int, ...]
 Backward = Callable[[Any], Any]  # from dy to dx; of a layer that takes many, to a tuple; None where dx isn't wanted
 
 
-@dataclass(frozen=True)
-class Training:
+class Training(NamedTuple):
     """What a layer may know of the training step that it runs in; always true, evaluation passes None.
 
     Random layers use ``(seed, offset)`` as the key of their counter-based numbers: every (step, layer) has
@@ -84,7 +82,7 @@ class Training:
     def for_layer(self, index: int, input_gradient: bool = True) -> Self:
         """The same step as child `index` sees it; distinct for up to 1023 children, nested three deep."""
         stream = (self.stream * 1024 + index + 1) % 2**32
-        return replace(self, stream=stream, input_gradient=input_gradient)
+        return type(self)(self.seed, self.step, stream, input_gradient)
 
     @property
     def offset(self) -> int:
@@ -117,6 +115,14 @@ class Layer:
             ``(y, backward)``; ``backward(dy)`` overwrites the parameters' gradients and returns ``dx``.
         """
         raise NotImplementedError(f"{type(self).__name__}: write forward(self, x, training) -> (y, backward)")
+
+    def prepared(self, input_shape: Any) -> Callable[[Any], Array] | None:
+        """What a frozen model calls with each x of this shape, see `fastcnn.Frozen`; None: forward, in evaluation.
+
+        It gives what forward would give, and may trust x: C-contiguous, of the model's dtype, of this shape. Parameters
+        don't change any more. A subclass that has a forward of its own, and no `prepared`, is called by its forward.
+        """
+        return None
 
     def output_shape(self, input_shape: Any) -> Any:
         """The output's shape for an input's, batch included, or a ShapeError. Unchanged if not overridden."""

@@ -1,8 +1,10 @@
 """The fully connected layer."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fastcnn import ops
+from fastcnn.backends.cpu import prepared
 from fastcnn.errors import ShapeError
 from fastcnn.init import Initialiser, glorot_normal, zeros
 from fastcnn.layers.arguments import whole
@@ -64,6 +66,9 @@ class Linear(Layer):
 
     def multiply_adds(self, input_shape: Shape) -> int:
         return input_shape[0] * self.in_features * self.out_features
+
+    def prepared(self, input_shape: Shape) -> Callable[[Array], Array]:
+        return prepared.linear(self.weight.data, None if self.bias is None else self.bias.data, relu=False)
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
         step = Training.of(training)

@@ -1,6 +1,9 @@
 """Max-pooling over square or rectangular windows."""
 
+from collections.abc import Callable
+
 from fastcnn import ops
+from fastcnn.backends.cpu import prepared
 from fastcnn.layers.arguments import Pair, pair
 from fastcnn.layers.layer import Backward, Layer, Shape, Training
 from fastcnn.layers.parameter import Array
@@ -46,6 +49,9 @@ class MaxPool2d(Layer):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return ops.pool_output_shape(input_shape, self.kernel_size, self.stride, self.padding, who=self.who)
+
+    def prepared(self, input_shape: Shape) -> Callable[[Array], Array]:
+        return prepared.max_pool2d(input_shape, self.kernel_size, self.stride, self.padding)
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
         window = (self.kernel_size, self.stride, self.padding)

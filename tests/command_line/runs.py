@@ -1,7 +1,6 @@
 """What the tests of `python -m fastcnn.train` share: ways to start a run and to look at it."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -21,7 +20,6 @@ def train(*arguments):
 
 
 def process(*arguments, interpreter=("-m", "fastcnn.train"), **options):
-    options = {"env": os.environ | {"OMP_WAIT_POLICY": "passive"}} | options  # the machine may be busy
     command = [sys.executable, *interpreter, *map(str, arguments)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
 

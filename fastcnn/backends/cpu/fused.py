@@ -33,7 +33,7 @@ def conv2d_relu_max_pool2d(
     pooling = pool_shape(shape.output, pool_size, None, 0, who)
     number, bias = algorithm_number(who, algorithm, shape), bias_of(who, bias, weight)
     p, key = dropout_rate(who, p), dropout_key(who, seed, offset)
-    if (pool := _one_pass(shape, pool_size, algorithm)) is not None:
+    if (pool := one_pass(shape, pool_size, algorithm)) is not None:
         return _core.conv_pool(shape, pooling, pool, False, number, plain(x), plain(weight), bias, p, *key)
     y, argmax = _core.max_pool2d(pooling, _core.relu(_core.conv2d(shape, number, plain(x), plain(weight), bias)))
     return _core.dropout(y, p, *key) if p > 0 else y, argmax
@@ -63,7 +63,7 @@ def conv2d_relu_max_pool2d_backward(
     same_shape(who, "y", y, pooling.output, f"input {x.shape}")
     argmax, number = argmax_of(who, argmax, pooling), algorithm_number(who, algorithm, shape)
     p, dy, y, weight = dropout_rate(who, p), plain(dy), plain(y), plain(weight)
-    if (pool := _one_pass(shape, pool_size, algorithm)) is not None:
+    if (pool := one_pass(shape, pool_size, algorithm)) is not None:
         gradients = _core.conv_pool_backward_weight(shape, pool, p, dy, y, argmax, plain(x))
         if gradients is None:
             raise ShapeError(f"{who}: {BAD_ARGMAX}")
@@ -106,7 +106,7 @@ def conv2d_relu_avg_pool2d(
     shape = conv_shape(x.shape, weight.shape, stride, padding, dilation, who)
     pooling = _average_shape(shape, pool_size, who)
     number, bias = algorithm_number(who, algorithm, shape), bias_of(who, bias, weight)
-    if _one_pass(shape, pool_size, algorithm, "avg") is not None:
+    if one_pass(shape, pool_size, algorithm, "avg") is not None:
         return _core.conv_pool(shape, pooling, 2, True, number, plain(x), plain(weight), bias, 0, 0, 0)
     activated = _core.relu(_core.conv2d(shape, number, plain(x), plain(weight), bias))
     dead = _pixels_of_windows(activated, pooling, pool_size) <= 0
@@ -135,7 +135,7 @@ def conv2d_relu_avg_pool2d_backward(
     same_shape(who, "dy", dy, pooling.output, f"input {x.shape}")
     active, number = window_bytes(who, "active", active, pooling), algorithm_number(who, algorithm, shape)
     dy, x, weight = plain(dy), plain(x), plain(weight)
-    if _one_pass(shape, pool_size, algorithm, "avg") is not None:
+    if one_pass(shape, pool_size, algorithm, "avg") is not None:
         return _core.conv_avg_pool_backward(shape, number, dy, active, x, weight, input_gradient)
     let_through = np.zeros(shape.output, x.dtype)
     pixels = _pixels_of_windows(let_through, pooling, pool_size)
@@ -194,13 +194,13 @@ def _algorithm(
 ) -> str | None:
     who = f"conv2d_relu_{pooling}_pool2d"
     shape = conv_shape(input_shape, weight_shape, stride, padding, dilation, who)
-    if (pool := _one_pass(shape, pool_size, "auto", pooling)) is None:
+    if (pool := one_pass(shape, pool_size, "auto", pooling)) is None:
         return None
     forward, auto = _core.DIRECTIONS["forward"], _core.ALGORITHMS["auto"]
     return "winograd" if _core.winograd_tile(shape, np.dtype(dtype) == np.float64, forward, pool, auto) else "direct"
 
 
-def _one_pass(shape: _core.ConvShape, pool_size: Size, algorithm: str, pooling: str = "max") -> int | None:
+def one_pass(shape: _core.ConvShape, pool_size: Size, algorithm: str, pooling: str = "max") -> int | None:
     """The side of the windows, if kernels of their own take this shape and nobody asked for others by name."""
     height, width = pair(pool_size, "pool_size", "")
     fits = height == width and _core.conv_pool_fits(shape, height) and (pooling == "max" or height == 2)

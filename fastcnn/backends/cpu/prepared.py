@@ -1,0 +1,91 @@
+"""Kernels with all that they need but x, for many calls with one input shape: checks are done, weights packed, once.
+
+Each function returns one that takes x, C-contiguous, of the weight's dtype and the shape that was said, and trusts it.
+The weights may be packed at the first call: they must not change afterwards. One call at a time.
+"""
+
+from collections.abc import Callable
+
+from fastcnn import _core
+from fastcnn.backends.arrays import Array, plain
+from fastcnn.backends.cpu.convolution import algorithm_number
+from fastcnn.backends.cpu.fused import one_pass
+from fastcnn.backends.shapes import Size, conv_shape, pool_shape
+
+Call = Callable[[Array], Array]
+
+
+def conv2d(
+    input_shape: tuple[int, ...],
+    weight: Array,
+    bias: Array | None,
+    stride: Size,
+    padding: Size,
+    dilation: Size,
+    algorithm: str,
+) -> Call:
+    shape = conv_shape(input_shape, weight.shape, stride, padding, dilation)
+    number, packed = algorithm_number("conv2d", algorithm, shape), _core.Packed()
+    weight, bias = plain(weight), None if bias is None else plain(bias)
+    return lambda x: _core.conv2d(shape, number, x, weight, bias, packed)
+
+
+def conv2d_relu_max_pool2d(
+    input_shape: tuple[int, ...],
+    weight: Array,
+    bias: Array | None,
+    stride: Size,
+    padding: Size,
+    dilation: Size,
+    pool_size: Size,
+    algorithm: str,
+) -> Call:
+    who = "conv2d_relu_max_pool2d"
+    shape = conv_shape(input_shape, weight.shape, stride, padding, dilation, who)
+    pooling = pool_shape(shape.output, pool_size, None, 0, who)
+    number, packed = algorithm_number(who, algorithm, shape), _core.Packed()
+    weight, bias = plain(weight), None if bias is None else plain(bias)
+    pool = one_pass(shape, pool_size, algorithm)
+    if pool is None:
+        return lambda x: _core.max_pool2d(pooling, _core.relu(_core.conv2d(shape, number, x, weight, bias, packed)))[0]
+    return lambda x: _core.conv_pool(shape, pooling, pool, False, number, x, weight, bias, 0.0, 0, 0, packed)[0]
+
+
+def conv2d_relu_avg_pool2d(
+    input_shape: tuple[int, ...],
+    weight: Array,
+    bias: Array | None,
+    stride: Size,
+    padding: Size,
+    dilation: Size,
+    pool_size: Size,
+    algorithm: str,
+) -> Call:
+    who = "conv2d_relu_avg_pool2d"
+    shape = conv_shape(input_shape, weight.shape, stride, padding, dilation, who)
+    pooling = pool_shape(shape.output, pool_size, None, 0, who, argmax=False)
+    number, packed = algorithm_number(who, algorithm, shape), _core.Packed()
+    weight, bias = plain(weight), None if bias is None else plain(bias)
+    pool = one_pass(shape, pool_size, algorithm, "avg")
+    if pool is None:
+        return lambda x: _core.avg_pool2d(
+            pooling, _core.relu(_core.conv2d(shape, number, x, weight, bias, packed)), True
+        )
+    return lambda x: _core.conv_pool(shape, pooling, pool, True, number, x, weight, bias, 0.0, 0, 0, packed)[0]
+
+
+def linear(weight: Array, bias: Array | None, relu: bool) -> Call:
+    weight, bias = plain(weight), None if bias is None else plain(bias)
+    return lambda x: _core.linear(x, weight, bias, relu, 0.0, 0, 0)
+
+
+def max_pool2d(input_shape: tuple[int, ...], kernel_size: Size, stride: Size, padding: Size) -> Call:
+    shape = pool_shape(input_shape, kernel_size, stride, padding)
+    return lambda x: _core.max_pool2d(shape, x)[0]
+
+
+def avg_pool2d(
+    input_shape: tuple[int, ...], kernel_size: Size, stride: Size, padding: Size, count_include_pad: bool
+) -> Call:
+    shape = pool_shape(input_shape, kernel_size, stride, padding, "avg_pool2d", argmax=False)
+    return lambda x: _core.avg_pool2d(shape, x, count_include_pad)
