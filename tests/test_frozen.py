@@ -43,11 +43,23 @@ def branches(dtype):
     return fc.Graph(x, [inner(flat), fc.Sigmoid()(joined)], dtype=dtype)
 
 
+def averages(dtype, algorithm="auto"):
+    """Three stages with average-pooling."""
+    layers = []
+    for inputs, outputs, size in ((1, 20, 3), (20, 33, 5), (33, 20, 3)):
+        layers += [fc.Conv2d(inputs, outputs, size, padding=size // 3), fc.ReLU(), fc.AvgPool2d(2)]
+    model = fc.Sequential(*layers, dtype=dtype)
+    model.convolve(algorithm)  # behind their backs: they remain stages
+    return model
+
+
 # Channels on both sides of a vector's lanes, every way that a convolution can go, with and without bias.
 MODELS = {
     "gorgonia": (lambda dtype: rebuilt(fc.models.gorgonia(), dtype), (1, 28, 28)),
     "lenet5": (lambda dtype: rebuilt(fc.models.lenet5(), dtype), (1, 28, 28)),
     "branches": (branches, (3, 12, 12)),
+    "averages": (averages, (1, 28, 28)),
+    "averages by columns": (lambda dtype: averages(dtype, "im2col"), (1, 28, 28)),
     "tiles": (
         lambda dtype: fc.Sequential(
             *(fc.Conv2d(17, 33, 5, bias=False), fc.ReLU(), fc.MaxPool2d(2), fc.Conv2d(33, 15, 2), fc.Flatten()),
