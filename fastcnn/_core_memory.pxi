@@ -172,6 +172,13 @@ cdef inline cnp.ndarray _like(cnp.ndarray array):
     return _new((<object>array).shape, cnp.PyArray_TYPE(array))
 
 
+def aligned(cnp.ndarray array):
+    """A copy that begins where a vector may."""
+    cdef cnp.ndarray copy = _like(array)
+    copy[...] = array
+    return copy
+
+
 cdef inline void *_data(cnp.ndarray array) noexcept nogil:
     return cnp.PyArray_DATA(array)
 
