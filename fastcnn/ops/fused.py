@@ -115,7 +115,7 @@ def conv2d_relu_avg_pool2d(
     >>> x, weight = np.arange(9.0).reshape(1, 1, 3, 3) - 4, np.ones((1, 1, 2, 2))
     >>> y, active = conv2d_relu_avg_pool2d(x, weight)
     >>> y, active
-    (array([[[[2.5]]]]), array([[[[12]]]], dtype=uint8))
+    (array([[[[3.]]]]), array([[[[12]]]], dtype=uint8))
     """
     return cpu.conv2d_relu_avg_pool2d(x, weight, bias, stride, padding, dilation, pool_size, algorithm)
 
