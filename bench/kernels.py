@@ -11,6 +11,7 @@ those that compute little, of the speed at which this machine copies as many byt
 import argparse
 import json
 import statistics
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +27,7 @@ from fastcnn.config import fma_peak
 
 SHAPES = Path(__file__).parent / "shapes"
 SHORTEST = 2e-3  # seconds that one timing lasts at least
+REST = 0.1  # seconds until the threads of the library before have gone to sleep: OpenBLAS's spin that long
 
 Work = Callable[[], object]
 
@@ -254,6 +256,7 @@ def rounds_of(works: list[Work], rounds: int) -> list[list[float]]:
     for turn in range(rounds):
         for i in range(len(works)):
             k = (turn + i) % len(works)
+            time.sleep(REST)
             times[k].append(best_of(works[k], repeats[k]))
     return times
 

@@ -6,9 +6,14 @@
  *            who sit, not for helpers that sleep, or that the system gives no CPU. So a thread that is late costs
  *            nothing but its help; with OpenMP, whose regions end when all threads were there, it cost milliseconds.
  *            Helpers look out for the next job for a while, then sleep.
+ * CPUs       On Linux, helpers keep off the CPU of who calls. While another library's threads spin on all others, Linux
+ *            would wake a helper on that very CPU, where it gets its turn when all is done.
  * Threads    One job at a time: who comes while another thread has the helpers works alone. The helpers start when
  *            they are first needed and never end; a forked child has none, and must not ask for any.
  */
+#if defined(__linux__)
+#define _GNU_SOURCE /* for the CPUs of threads */
+#endif
 #include "parallel.h"
 
 #include <pthread.h>
@@ -45,8 +50,8 @@ static float_state flush_denormals(void) { return 0; }
 static void restore(float_state before) { (void)before; }
 #endif
 
-#define PATIENCE 300000 /* nanoseconds that a helper looks out before it sleeps */
-#define LOOKS 64        /* until it glances at the clock, and lets others have the CPU */
+#define PATIENCE 100000 /* nanoseconds that a helper looks out before it sleeps */
+#define LOOKS 64        /* until it glances at the clock */
 
 static struct job {
     int64_t tasks;
@@ -61,7 +66,8 @@ static pthread_mutex_t one_caller = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t bedroom = PTHREAD_MUTEX_INITIALIZER; /* for falling asleep, and waking */
 static pthread_cond_t morning = PTHREAD_COND_INITIALIZER;
 static atomic_int sleepers;
-static int helpers; /* started so far */
+static pthread_t helper[1023]; /* fastcnn takes up to 1024 threads */
+static int helpers;            /* started so far */
 
 static void pause_briefly(void)
 {
@@ -116,9 +122,7 @@ static void *help(void *unused)
             take_tasks(seat);
             atomic_fetch_add(&job.done, 1);
             idle_since = nanoseconds();
-        } else if (nanoseconds() - idle_since < PATIENCE) {
-            sched_yield();
-        } else {
+        } else if (nanoseconds() - idle_since > PATIENCE) {
             sleep_until_morning();
             idle_since = nanoseconds();
         }
@@ -129,13 +133,33 @@ static void *help(void *unused)
 /* Signals are not for helpers: Python's main thread expects them. */
 static void start_helpers(int wanted)
 {
+    const int most = (int)(sizeof helper / sizeof *helper);
     sigset_t all, before;
-    pthread_t thread;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (; helpers < wanted && pthread_create(&thread, NULL, help, NULL) == 0; helpers++)
-        pthread_detach(thread);
+    for (; helpers < wanted && helpers < most && pthread_create(helper + helpers, NULL, help, NULL) == 0; helpers++)
+        pthread_detach(helper[helpers]);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* Lets the first `wanted` helpers have all of the caller's CPUs but the one that it is on, if that changed. */
+static void keep_own_cpu(int wanted)
+{
+#if defined(__linux__)
+    static int own = -1, kept; /* the CPU, and how many helpers know */
+    const int now = sched_getcpu();
+    cpu_set_t others;
+    if ((now == own && wanted <= kept) || now < 0 || sched_getaffinity(0, sizeof others, &others))
+        return;
+    CPU_CLR(now, &others);
+    if (CPU_COUNT(&others))
+        for (int i = now == own ? kept : 0; i < wanted; i++)
+            pthread_setaffinity_np(helper[i], sizeof others, &others);
+    own = now;
+    kept = wanted;
+#else
+    (void)wanted;
+#endif
 }
 
 static void wake_helpers(int wanted)
@@ -165,6 +189,7 @@ void fc_parallel_for(int64_t tasks, int workers, fc_task *task, const void *cont
     }
     if (helpers < seats)
         start_helpers(seats);
+    keep_own_cpu(seats < helpers ? seats : helpers);
     job.tasks = tasks;
     job.task = task;
     job.context = context;
