@@ -103,17 +103,19 @@ def test_planes_and_maps_of_several_tiles(isa, dtype, case):
 
 
 @every_isa
-@pytest.mark.parametrize("window", [(2, 2, 0), (3, 2, 1)], ids=["no padding", "padding"])
-@pytest.mark.parametrize("winner", [0, 250])
-def test_an_argmax_outside_the_window_or_the_plane_is_refused(isa, window, winner):
+@pytest.mark.parametrize(
+    ("window", "place", "winner"),
+    [((2, 2, 0), (0, 0), 4), ((3, 3, 0), (1, 1), 9), ((3, 2, 1), (2, 2), 9), ((3, 2, 1), (0, 0), 0)],
+    ids=["2x2", "side by side", "overlapping", "in the padding"],
+)
+def test_an_argmax_outside_the_window_or_the_plane_is_refused(isa, window, place, winner):
     shape = ops.pool_output_shape((2, 17, 9, 9), *window)
-    argmax = np.full(shape, 3 if window[0] == 2 else 8, np.uint8)
-    argmax[1, 16, 0, 0] = winner
+    argmax = np.full(shape, window[0] + 1, np.uint8)  # the second cell of the second row: inside of all planes
     dy = np.ones(shape, np.float32)
     with use_isa(isa):
-        if window[0] == 2 and winner == 0:
-            ops.max_pool2d_backward(dy, argmax, (2, 17, 9, 9), *window)
-        else:
+        ops.max_pool2d_backward(dy, argmax, (2, 17, 9, 9), *window)
+        for wrong in (winner, 250):
+            argmax[1, 16, *place] = wrong
             with pytest.raises(ValueError):
                 ops.max_pool2d_backward(dy, argmax, (2, 17, 9, 9), *window)
 
