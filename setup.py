@@ -50,7 +50,8 @@ class BuildCore(build_ext):
         sanitize = os.environ.get("FASTCNN_SANITIZE")
         flags = C_FLAGS + WARNINGS + (["-Werror"] if os.environ.get("FASTCNN_WERROR") == "1" else [])
         if sanitize:
-            flags += [f"-fsanitize={sanitize}", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g"]
+            flags += [f"-fsanitize={sanitize}", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+            flags += ["-O1", "-g1"]  # with more, the unrolled kernels take minutes to compile
             ext.extra_link_args += [f"-fsanitize={sanitize}"]
         else:
             flags += ["-g0"]  # Python asks for -g: it would be four fifths of the wheel
