@@ -2,7 +2,7 @@
 
     pip install ".[test]" setuptools cython && python tools/mutate_kernels.py [WORD ...]
 
-Copies the checkout to a temporary folder; for each of mutations.py (or those whose description contains a WORD): edits
+Copies the checkout to a temporary folder; for each of mutations/ (or those whose description contains a WORD): edits
 csrc/, builds, runs the tests of the operations until the first failure, and prints which test it was. Exits with 1 if a
 mutant survives. Takes about half a minute a mutation on two cores.
 """
@@ -14,7 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mutations import MUTATIONS, Mutation
+from mutations import MUTATIONS
+from mutations.mutation import Mutation
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -1,0 +1,132 @@
+"""Ways to break convolutions: direct, through im2col, as dots, their gradients."""
+
+from mutations.mutation import Mutation
+
+MUTATIONS = [
+    Mutation(
+        "padded image: height's padding used for width",
+        "padded.inc",
+        ".top = s->padding_height, .left = s->padding_width,\n        .stride_height",
+        ".top = s->padding_height, .left = s->padding_height,\n        .stride_height",
+    ),
+    Mutation(
+        "padded image: zeros not written",
+        "padded.inc",
+        "    memset(dst, 0, (size_t)padded_size(p) * sizeof(real));\n",
+        "",
+    ),
+    Mutation(
+        "direct forward: stride phases of taps mixed up",
+        "padded.inc",
+        "right % s->stride_width;",
+        "down % s->stride_width;",
+    ),
+    Mutation(
+        "direct: kernel rows left out that see the image",
+        "conv_direct.inc",
+        "next.first != seen.first || ",
+        "",
+    ),
+    Mutation(
+        "direct input gradient: kernel rows left out at the wrong end",
+        "conv_direct.inc",
+        ".reach = (first - second)",
+        ".reach = (second - first)",
+    ),
+    Mutation("direct forward: bias not added", "conv_direct.inc", "c->width - j) + bias,", "c->width - j),"),
+    Mutation(
+        "direct input gradient: every tap takes the weights of the first row",
+        "conv_direct.inc",
+        ".weight = r * s->kernel_width + t,",
+        ".weight = t,",
+    ),
+    Mutation(
+        "direct input gradient: kernel not flipped",
+        "conv_direct.inc",
+        "w0 + s->padding_width - t * s->dilation_width;",
+        "w0 + t * s->dilation_width;",
+    ),
+    Mutation(
+        "im2col in place: bias of the wrong channel",
+        "conv_im2col.inc",
+        "+= plan->bias[m];",
+        "+= plan->bias[m - channel];",
+    ),
+    Mutation(
+        "im2col input gradient: weights not turned",
+        "conv_im2col.inc",
+        "plan->weight[k * plan->shape->out_channels + panel * TILE_M + m]",
+        "plan->weight[k + panel * TILE_M + m]",
+    ),
+    Mutation(
+        "columns of the input gradient: neighbours of a row not cut off",
+        "conv_im2col.inc",
+        "(lane < (real_bits)end)",
+        "(lane <= (real_bits)end)",
+    ),
+    Mutation(
+        "im2col forward: bias of the wrong channel", "conv_im2col.inc", "plan->bias[channel + m]", "plan->bias[channel]"
+    ),
+    Mutation(
+        "1x1 convolution in place: the last pixels left out",
+        "conv_im2col.inc",
+        "if (plan->pixels % VL)",
+        "if (plan->pixels % VL > VL)",
+    ),
+    Mutation(
+        "im2col: column outside the image not zero",
+        "im2col.inc",
+        "for (int64_t j = j0; j < first; j++)\n            *to++ = 0;",
+        "for (int64_t j = j0; j < first; j++)\n            *to++ = 1;",
+    ),
+    Mutation("col2im: overlapping cells overwritten", "im2col.inc", "*to += columns[", "*to = columns["),
+    Mutation(
+        "weight gradient: a group of images forgotten",
+        "conv_weight.inc",
+        "for (int64_t group = 1; group",
+        "for (int64_t group = 2; group",
+    ),
+    Mutation(
+        "weight gradient: sums overwritten instead of added",
+        "conv_weight.inc",
+        "store(to, load(to) + total[k][v]);",
+        "store(to, total[k][v]);",
+    ),
+    Mutation(
+        "weight gradient: a later part of the batch reads the first",
+        "conv_weight.inc",
+        "plan->first + image, image);",
+        "image, image);",
+    ),
+    Mutation(
+        "weight gradient in place: always the first image",
+        "conv_weight.inc",
+        "plan->in_place ? plan->x + n *",
+        "plan->in_place ? plan->x + 0 *",
+    ),
+    Mutation(
+        "weight gradient by dots: a group of images forgotten",
+        "conv_weight_dots.inc",
+        "for (int64_t group = 0; group",
+        "for (int64_t group = 1; group",
+    ),
+    Mutation("dots: the end of a row left out", "dots.inc", "if (q < s->width)", "if (q + 1 < s->width)"),
+    Mutation(
+        "transpose: an interleave takes the wrong half",
+        "transpose.inc",
+        "next[2 * i + 1] = interleave_high",
+        "next[2 * i + 1] = interleave_low",
+    ),
+    Mutation(
+        "strides: odd cells taken for even ones",
+        "strides.inc",
+        "next[i + S / 2] = odd_lanes(",
+        "next[i + S / 2] = even_lanes(",
+    ),
+    Mutation(
+        "strides: phases joined in the wrong order",
+        "strides.inc",
+        "next[2 * i + 1] = interleave_high(part[i], part[i + S / 2]);",
+        "next[2 * i + 1] = interleave_high(part[i + S / 2], part[i]);",
+    ),
+]
