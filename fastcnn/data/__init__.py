@@ -10,10 +10,11 @@ from fastcnn.data.digits import mnist_style
 from fastcnn.data.download import fetch_mnist
 from fastcnn.data.idx import read_idx, write_idx
 from fastcnn.data.images import read_images
-from fastcnn.data.mnist import Dataset, cache_dir, load_dataset
+from fastcnn.data.mnist import Dataset, load_dataset
 from fastcnn.data.png import contact_sheet, save_png
 from fastcnn.data.samples import ArraySamples, ImageSamples, Samples
 from fastcnn.data.transforms import pixel_table, scale_pixels, soft_targets
+from fastcnn.places import cache_dir
 
 __all__ = [
     "ArraySamples",

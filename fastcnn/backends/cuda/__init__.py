@@ -1,0 +1,1 @@
+"""The GPU backend: kernels in Numba CUDA, arrays in the memory of an NVIDIA GPU."""

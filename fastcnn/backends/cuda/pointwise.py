@@ -1,0 +1,23 @@
+"""Activations, dropout, the sum of two arrays; and joining arrays."""
+
+from fastcnn.backends.arrays import same_shape
+from fastcnn.backends.cpu.pointwise import dropout_key, dropout_rate
+from fastcnn.backends.cuda.arguments import checked, launch_each, real_of
+from fastcnn.backends.cuda.array import DeviceArray, empty
+from fastcnn.backends.cuda.kernels import elements
+
+
+def relu(x: DeviceArray) -> DeviceArray:
+    x = checked("relu", "x", x)
+    y = empty(x.shape, x.dtype)
+    launch_each(elements.relu(real_of(x)), x.size, x, y)
+    return y
+
+
+def relu_backward(dy: DeviceArray, y: DeviceArray) -> DeviceArray:
+    dy = checked("relu_backward", "dy", dy)
+    y = checked("relu_backward", "y", y, dy.dtype)
+    same_shape("relu_backward", "dy", dy, y.shape, f"y {y.shape}")
+    dx = empty(dy.shape, dy.dtype)
+    launch_each(elements.relu_backward(real_of(dy)), dy.size, dy, y, dx)
+    return dx
