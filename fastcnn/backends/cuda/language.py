@@ -29,7 +29,7 @@ Rules, so that the machine code is as short as the source (each seen in the code
 
 import inspect
 from collections.abc import Callable
-from functools import lru_cache, wraps
+from functools import cache, lru_cache, wraps
 from types import CellType, FunctionType
 from typing import Any
 
@@ -111,7 +111,7 @@ def kernel(threads: int | Callable[..., int]) -> Callable[[Callable[..., Any]], 
         signature = inspect.signature(make)
 
         @wraps(make)
-        @lru_cache(maxsize=None)
+        @cache
         def made(*constants: Any, **named: Any) -> Kernel:
             bound = signature.bind(*constants, **named)
             bound.apply_defaults()
