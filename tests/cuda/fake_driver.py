@@ -6,6 +6,7 @@ have any call fail: ``driver.failing["cuMemAlloc"] = driver.CUresult.CUDA_ERROR_
 
 import ctypes
 from enum import IntEnum
+from typing import ClassVar
 
 import numpy as np
 from simt import TYPES, Integer, Memory, SimtDevice
@@ -112,7 +113,7 @@ class FakeDriver:
         self.recorded = []
         return ()
 
-    CALLS = {
+    CALLS: ClassVar = {
         "cuInit": lambda self, flags: (),
         "cuDeviceGetCount": lambda self: (self.devices,),
         "cuDeviceGet": lambda self, number: (number,),

@@ -1,4 +1,4 @@
-"""The device of the GPU over a driver that a test plays: arguments, memory, records, and what it says when all fails."""
+"""The device of the GPU over a driver that a test plays: arguments, memory, records, and what it says of failures."""
 
 import numpy as np
 import pytest
