@@ -29,7 +29,7 @@ Rules, so that the machine code is as short as the source (each seen in the code
 
 import inspect
 from collections.abc import Callable
-from functools import lru_cache, wraps
+from functools import cache, lru_cache, wraps
 from types import CellType, FunctionType
 from typing import Any
 
@@ -49,9 +49,10 @@ class Word:
 
 cuda: Any = Word("cuda")  # threadIdx, blockIdx, blockDim, gridDim, shared.array, local.array, syncthreads, shuffles
 float32, float64 = Word("float32"), Word("float64")
-uint8, int32, uint32, uint64 = Word("uint8"), Word("int32"), Word("uint32"), Word("uint64")
+int8, int16, int32, int64 = Word("int8"), Word("int16"), Word("int32"), Word("int64")
+uint8, uint16, uint32, uint64 = Word("uint8"), Word("uint16"), Word("uint32"), Word("uint64")
 exp, log, sqrt, tanh = Word("exp"), Word("log"), Word("sqrt"), Word("tanh")
-TYPES = (float32, float64, uint8, int32, uint32, uint64)
+TYPES = (float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64)
 FUNCTIONS = (exp, log, sqrt, tanh)
 
 
@@ -111,7 +112,7 @@ def kernel(threads: int | Callable[..., int]) -> Callable[[Callable[..., Any]], 
         signature = inspect.signature(make)
 
         @wraps(make)
-        @lru_cache(maxsize=None)
+        @cache
         def made(*constants: Any, **named: Any) -> Kernel:
             bound = signature.bind(*constants, **named)
             bound.apply_defaults()
