@@ -1,12 +1,13 @@
 """A device for tests: runs GPU kernels on the CPU, one block after another, the threads of a block as greenlets.
 
 Each thread runs until it waits, at a barrier or in a shuffle, or ends; then the next one does. Whoever reads what
-another thread writes without a barrier between reads too early, in one of the two orders that threads can take here, and
-finds what stood there before: NaN in floats, an absurd number in integers. Indices outside an array, numbers below zero
-that should be unsigned, and barriers that only part of a block reaches are errors here; a GPU would say nothing.
+another thread writes without a barrier between reads too early, in one of the two orders that threads can take here,
+and finds what stood there before: NaN in floats, an absurd number in integers. Indices outside an array, numbers below
+zero that should be unsigned, and barriers that only part of a block reaches are errors here; a GPU would say nothing.
 """
 
 import sys
+from contextvars import copy_context
 from itertools import product
 
 import numpy as np
@@ -101,6 +102,7 @@ class Thread(greenlet):
 
     def __init__(self, body, place, number):
         super().__init__(body)
+        self.gr_context = copy_context()  # NumPy's settings for errors are found there
         self.place = place
         self.lane, self.warp = number % WARP, number // WARP
 
@@ -216,9 +218,9 @@ class SimtDevice:
             raise KernelFault(f"{kernel.name}: an empty grid")
         if len(arguments) != len(kernel.arguments):
             raise KernelFault(f"{kernel.name}: {len(arguments)} arguments for {len(kernel.arguments)}")
-        taken = [self._taken(kernel, *pair) for pair in zip(kernel.arguments, arguments, strict=True)]
         self.launched.append(kernel.name)
         with np.errstate(all="ignore"):
+            taken = [self._taken(kernel, *pair) for pair in zip(kernel.arguments, arguments, strict=True)]
             for z, y, x in product(range(grid.z), range(grid.y), range(grid.x)):
                 words = Words(grid, block, Three(x, y, z))
                 body = language.spoken(kernel.body, {**TYPES, language.cuda: words}, lambda function: function)
@@ -240,10 +242,7 @@ class SimtDevice:
 TYPES = {
     language.float32: np.float32,
     language.float64: np.float64,
-    language.uint8: Integer(np.uint8),
-    language.int32: Integer(np.int32),
-    language.uint32: Integer(np.uint32),
-    language.uint64: Integer(np.uint64),
+    **{word: Integer(word.name) for word in language.TYPES if "int" in word.name},
     language.exp: np.exp,
     language.log: np.log,
     language.sqrt: np.sqrt,

@@ -38,17 +38,22 @@ def log_softmax_backward(dy: Array, y: Array) -> Array:
     return _core.log_softmax_backward(dy, y)
 
 
+def bad_index(who: str, shape: tuple[int, ...], target: Array) -> ShapeError:
+    """What to raise for class indices of which one, at least, is none of the classes of logits of this shape."""
+    bad = int(np.flatnonzero((target < 0) | (target >= shape[1]))[0])
+    return ShapeError(
+        f"{who}: class indices must be between 0 and {shape[1] - 1} for logits {shape}, "
+        f"got {target[bad]} at position {bad}"
+    )
+
+
 def _targets(who: str, logits: Array, target: Array) -> tuple[Array | None, Array | None]:
     """(class indices, None) or (None, soft targets), whichever `target` holds."""
     rows, classes = logits.shape
     if isinstance(target, np.ndarray) and target.dtype.kind in "iu":
         same_shape(who, "target", target, (rows,), f"logits {logits.shape}")
         if rows and (target.min() < 0 or target.max() >= classes):
-            bad = int(np.flatnonzero((target < 0) | (target >= classes))[0])
-            raise ShapeError(
-                f"{who}: class indices must be between 0 and {classes - 1} for logits {logits.shape}, "
-                f"got {target[bad]} at position {bad}"
-            )
+            raise bad_index(who, logits.shape, target)
         return np.require(target, dtype=np.int64, requirements=["C", "A"]), None
     soft = checked(who, "target", target, logits.dtype)
     same_shape(who, "target", soft, logits.shape, f"logits {logits.shape}")

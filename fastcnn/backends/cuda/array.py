@@ -41,7 +41,7 @@ class DeviceArray:
     @property
     def nbytes(self) -> int:
         """How many bytes they take."""
-        return self.size * self.dtype.itemsize
+        return self.size * int(self.dtype.itemsize)
 
     @property
     def argument(self) -> Any:
@@ -90,6 +90,12 @@ class DeviceArray:
         if self.size:
             device.current().copy(self.memory, self.start, other.memory, other.start, self.nbytes)
         return other
+
+    def overlaps(self, other: "DeviceArray") -> bool:
+        """Whether some bytes belong to both."""
+        if self.memory is not other.memory:
+            return False
+        return self.start < other.start + other.nbytes and other.start < self.start + self.nbytes
 
     def __repr__(self) -> str:
         return f"DeviceArray(shape={self.shape}, dtype={self.dtype})"

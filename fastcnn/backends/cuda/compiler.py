@@ -1,4 +1,4 @@
-"""Kernels to machine code: by Numba CUDA to NVIDIA's intermediate form, by NVIDIA's linker to code for one architecture.
+"""Kernels to machine code: Numba CUDA makes NVIDIA's intermediate form of them, NVIDIA's linker a GPU's code of that.
 
 Needs no GPU. What was compiled once is kept in the folder `fastcnn.places.cache_dir` names, under a name that changes
 with the kernel's constants, with any file that kernels are written in, and with the compiler's version. Later processes

@@ -49,9 +49,10 @@ class Word:
 
 cuda: Any = Word("cuda")  # threadIdx, blockIdx, blockDim, gridDim, shared.array, local.array, syncthreads, shuffles
 float32, float64 = Word("float32"), Word("float64")
-uint8, int32, uint32, uint64 = Word("uint8"), Word("int32"), Word("uint32"), Word("uint64")
+int8, int16, int32, int64 = Word("int8"), Word("int16"), Word("int32"), Word("int64")
+uint8, uint16, uint32, uint64 = Word("uint8"), Word("uint16"), Word("uint32"), Word("uint64")
 exp, log, sqrt, tanh = Word("exp"), Word("log"), Word("sqrt"), Word("tanh")
-TYPES = (float32, float64, uint8, int32, uint32, uint64)
+TYPES = (float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64)
 FUNCTIONS = (exp, log, sqrt, tanh)
 
 
