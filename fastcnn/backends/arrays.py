@@ -5,7 +5,7 @@ import operator
 from collections.abc import Callable
 from contextlib import suppress
 from numbers import Real
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,6 +14,14 @@ from fastcnn.errors import ConfigError, DTypeError, ShapeError
 Array = np.ndarray[Any, Any]
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 LARGEST = 2**63 - 1  # what an index of the C core can be
+
+
+class Shaped(Protocol):
+    """Whatever has a shape: an array of NumPy's, or one on a GPU."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its sizes."""
 
 
 def checked(who: str, name: str, array: Array, dtype: np.dtype[Any] | None = None) -> Array:
@@ -59,7 +67,7 @@ def plain(array: Array) -> Array:
     return array if flags.c_contiguous and flags.aligned else np.array(array, order="C", copy=True, subok=False)
 
 
-def same_shape(who: str, name: str, array: Array, expected: tuple[int, ...], partner: str) -> None:
+def same_shape(who: str, name: str, array: Shaped, expected: tuple[int, ...], partner: str) -> None:
     """A ShapeError unless `array` has the shape that its `partner`, in words, asks for."""
     if array.shape != expected:
         raise ShapeError(f"{who}: expected {name} {expected} to match {partner}, got {array.shape}")

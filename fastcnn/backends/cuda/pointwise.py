@@ -5,6 +5,7 @@ from fastcnn.backends.cpu.pointwise import dropout_key, dropout_rate
 from fastcnn.backends.cuda.arguments import checked, launch_each, real_of
 from fastcnn.backends.cuda.array import DeviceArray, empty
 from fastcnn.backends.cuda.kernels import elements
+from fastcnn.backends.cuda.kernels.random import random_key
 
 
 def relu(x: DeviceArray) -> DeviceArray:
@@ -21,3 +22,9 @@ def relu_backward(dy: DeviceArray, y: DeviceArray) -> DeviceArray:
     dx = empty(dy.shape, dy.dtype)
     launch_each(elements.relu_backward(real_of(dy)), dy.size, dy, y, dx)
     return dx
+
+
+def dropout_draw(p: float, seed: int, offset: int) -> tuple[int, float, int, int]:
+    """What kernels take for dropout with p < 1: the bits below which an element goes, the scale, both halves of the key."""
+    key = random_key(seed, offset)
+    return int(p * 2**32), 1 / (1 - p), key % 2**32, key >> 32

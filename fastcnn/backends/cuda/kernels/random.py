@@ -20,3 +20,16 @@ def mix32(h):
 def random_bits(i, low_key, high_key):
     """32 random bits for element i."""
     return mix32(uint32(mix32(uint32(i ^ low_key)) + high_key))
+
+
+def random_key(seed, offset):
+    """The key, on the host: two rounds of a 64-bit finaliser over both, in Python's exact integers."""
+    golden = 0x9E3779B97F4A7C15
+    return _mix64(_mix64(seed + golden) ^ (offset + golden) % 2**64)
+
+
+def _mix64(z):
+    z %= 2**64
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+    return z ^ (z >> 31)
