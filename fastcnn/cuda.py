@@ -1,8 +1,8 @@
 """NVIDIA GPUs: whether there is one to compute on, and arrays in its memory.
 
 ``model.to("cuda")`` moves a model there; it then takes such arrays, as `fastcnn.ops` does, and gives such arrays.
-Nothing of CUDA is imported before somebody asks for it. It takes ``pip install "fastcnn[cuda]"`` and a driver that knows
-CUDA 13.
+Nothing of CUDA is imported before somebody asks for it. It takes ``pip install "fastcnn[cuda]"`` and a driver of NVIDIA's
+for CUDA 13.
 """
 
 from fastcnn.backends.cuda import device
