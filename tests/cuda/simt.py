@@ -201,6 +201,7 @@ class SimtDevice:
         self.order = order
         self.without = without
         self.launched = []  # names of kernels
+        self.recording = None  # a list while launches and copies are recorded
 
     def allocate(self, size):
         return np.full(size, 0xFF, np.uint8)  # NaN, as float32 and float64
@@ -209,15 +210,35 @@ class SimtDevice:
         return Memory(memory[start : start + size * dtype.itemsize].view(dtype))
 
     def write(self, memory, start, values):
+        self._not_recording()
         memory[start : start + values.nbytes] = values.reshape(-1).view(np.uint8)
 
     def read(self, memory, start, into):
+        self._not_recording()
         into.reshape(-1).view(np.uint8)[...] = memory[start : start + into.nbytes]
 
     def copy(self, source, start, target, to, size):
-        target[to : to + size] = source[start : start + size]
+        self._do(lambda: target.__setitem__(slice(to, to + size), source[start : start + size]))
 
     def launch(self, kernel, grid, block, arguments):
+        self._do(lambda: self._run(kernel, grid, block, arguments))
+
+    def record(self, work):
+        self.recording = done = []
+        try:
+            work()
+        finally:
+            self.recording = None
+        return lambda: [one() for one in done]
+
+    def _not_recording(self):
+        if self.recording is not None:
+            raise KernelFault("exchanges something with the host while work is recorded")
+
+    def _do(self, one):
+        one() if self.recording is None else self.recording.append(one)
+
+    def _run(self, kernel, grid, block, arguments):
         grid, block = Three(*grid), Three(*block)
         threads = block.x * block.y * block.z
         if not 1 <= threads <= kernel.threads <= 1024 or grid.y > 65535 or grid.z > 65535:
