@@ -6,14 +6,18 @@ and finds what stood there before: NaN in floats, an absurd number in integers. 
 zero that should be unsigned, and barriers that only part of a block reaches are errors here; a GPU would say nothing.
 """
 
+import dis
 import sys
 from contextvars import copy_context
 from itertools import product
 
 import numpy as np
-from greenlet import getcurrent, greenlet
+import pytest
 
 from fastcnn.backends.cuda import language
+
+pytest.importorskip("greenlet", reason="kernels run on the CPU as greenlets")
+from greenlet import getcurrent, greenlet
 
 ABSURD = 0x5A
 WARP = 32
@@ -110,7 +114,8 @@ class Thread(greenlet):
 class Words:
     """`cuda`, as the threads of one block see it."""
 
-    def __init__(self, grid, block, position):
+    def __init__(self, grid, block, position, without=None):
+        self.without = without
         self.gridDim, self.blockDim, self.blockIdx = grid, block, position
         self.shared, self.local = Shared(), Local()
         self.hub = getcurrent()
@@ -124,20 +129,28 @@ class Words:
         return getcurrent().lane
 
     def syncthreads(self):
-        self.hub.switch("block", None)
+        caller = sys._getframe(1)
+        if (caller.f_code, caller.f_lineno) != self.without:
+            self.hub.switch("block", None)
 
     def syncwarp(self, mask=0xFFFFFFFF):
-        self.hub.switch("warp", None)
+        self.hub.switch("warp", (mask, None))
 
     def shfl_sync(self, mask, value, lane):
-        return self.hub.switch("warp", value)[lane % WARP]
+        return self._exchanged(mask, value, lane % WARP)
 
     def shfl_xor_sync(self, mask, value, lanes):
-        return self.hub.switch("warp", value)[getcurrent().lane ^ lanes]
+        return self._exchanged(mask, value, getcurrent().lane ^ lanes)
 
     def shfl_down_sync(self, mask, value, lanes):
         lane = getcurrent().lane
-        return self.hub.switch("warp", value)[lane + lanes if lane + lanes < WARP else lane]
+        return self._exchanged(mask, value, lane + lanes if lane + lanes < WARP else lane)
+
+    def _exchanged(self, mask, value, lane):
+        values = self.hub.switch("warp", (mask, value))
+        if lane not in values:
+            raise KernelFault(f"takes the value of lane {lane}, which has none")
+        return values[lane][1]
 
 
 def run_block(body, arguments, words, order):
@@ -152,10 +165,14 @@ def run_block(body, arguments, words, order):
             if where == "warp":
                 warps.setdefault(thread.warp, {})[thread.lane] = value
         if warps:
-            for warp in warps:
+            for warp, values in warps.items():
                 here = {thread: wait for thread, wait in waits.items() if thread.warp == warp}
                 if any(where == "block" for where, _ in here.values()):
                     raise KernelFault("part of a warp waits for the block, the rest in a shuffle")
+                lanes = range(min(WARP, len(threads) - warp * WARP))
+                for lane in (lane for lane in lanes if any(mask >> lane & 1 for mask, _ in values.values())):
+                    if lane not in values:
+                        raise KernelFault(f"lane {lane} takes no part in what its warp waits for")
             waits = {
                 thread: thread.switch(warps[thread.warp]) if wait[0] == "warp" else wait
                 for thread, wait in waits.items()
@@ -166,11 +183,23 @@ def run_block(body, arguments, words, order):
             waits = {thread: thread.switch() for thread in threads}
 
 
-class SimtDevice:
-    """The device; threads take turns from the first to the last, or with `order` -1 from the last to the first."""
+def barriers(function):
+    """Where the function, or what is put in the place of its calls, waits for the block: code and line of each."""
+    code, called = function.__code__, [cell.cell_contents for cell in function.__closure__ or ()]
+    called += [function.__globals__.get(name) for name in code.co_names]
+    found = {(code, one.positions.lineno) for one in dis.get_instructions(code) if one.argval == "syncthreads"}
+    return found.union(*(barriers(one.function) for one in called if isinstance(one, language.Inline)))
 
-    def __init__(self, order=1):
+
+class SimtDevice:
+    """The device; threads take turns from the first to the last, or with `order` -1 from the last to the first.
+
+    One barrier, `without`, of those that `barriers` finds, can be left out, to see whether a test sees it.
+    """
+
+    def __init__(self, order=1, without=None):
         self.order = order
+        self.without = without
         self.launched = []  # names of kernels
         self.recording = None  # a list while launches and copies are recorded
 
@@ -222,7 +251,7 @@ class SimtDevice:
         with np.errstate(all="ignore"):
             taken = [self._taken(kernel, *pair) for pair in zip(kernel.arguments, arguments, strict=True)]
             for z, y, x in product(range(grid.z), range(grid.y), range(grid.x)):
-                words = Words(grid, block, Three(x, y, z))
+                words = Words(grid, block, Three(x, y, z), self.without)
                 body = language.spoken(kernel.body, {**TYPES, language.cuda: words}, lambda function: function)
                 try:
                     run_block(body, taken, words, self.order)
