@@ -80,7 +80,7 @@ class Loss:
                 return backward(dvalue)
 
             return losses, backward_each
-        count = {"sum": 1, "mean": len(logits), "mean_elements": logits.size}[self.reduction]
+        count = self.divisor(*logits.shape)
         if count == 0:
             raise ShapeError(f"{self.who}: the mean of an empty batch does not exist; use reduction='sum'")
 
@@ -88,6 +88,10 @@ class Loss:
             return backward(beside(np.full(len(logits), dvalue / count, logits.dtype), logits))
 
         return float(host(losses).sum(dtype=np.float64) / count), backward_all
+
+    def divisor(self, samples: int, classes: int) -> int:
+        """What the sum of all losses is divided by, for a reduction to one number."""
+        return {"sum": 1, "mean": samples, "mean_elements": samples * classes}[self.reduction]
 
     def per_sample(self, logits: Array, target: Array) -> tuple[Array, Callable[[Array], Array]]:
         """The losses ``(N,)``, and from their gradient ``(N,)`` to that of the logits."""

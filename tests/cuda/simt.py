@@ -197,6 +197,8 @@ class SimtDevice:
     One barrier, `without`, of those that `barriers` finds, can be left out, to see whether a test sees it.
     """
 
+    name = "a GPU played by the CPU"
+
     def __init__(self, order=1, without=None):
         self.order = order
         self.without = without

@@ -48,6 +48,10 @@ class DeviceArray:
         """What a kernel gets for it."""
         return device.current().at(self.memory, self.start, self.dtype, self.size)
 
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return {"shape": self.shape, "typestr": self.dtype.str, "data": (self.argument, False), "version": 3}
+
     def reshape(self, *shape: int | Shape) -> "DeviceArray":
         """The same elements under another shape; one size may be -1."""
         sizes: Any = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape

@@ -1,7 +1,7 @@
 """Convolution, and the matrix product that it can be turned into.
 
-"direct" multiplies windows that it finds where they are; "im2col" stores them first, and then convolves the columns with
-1x1 filters, which gives the same sums. On the GPU "auto" is always "direct".
+"direct" multiplies windows that it finds where they are; "im2col" stores them first, and then convolves the columns
+with 1x1 filters, which gives the same sums. On the GPU "auto" is always "direct".
 """
 
 import math

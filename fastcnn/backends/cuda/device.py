@@ -14,7 +14,13 @@ from fastcnn.backends.cuda.language import Kernel
 
 
 class Device(Protocol):
-    """A device; all it does is done in order."""
+    """A device; all it does is done in order.
+
+    Attributes:
+        name: What it is called.
+    """
+
+    name: str
 
     def allocate(self, size: int) -> Any:
         """Memory of `size` bytes, whatever stands there, as a thing that `at` takes; let go with the thing."""
