@@ -56,6 +56,7 @@ class RecordedSteps:
         self.loss = loss
         self.optimizer = optimizer
         self.samples = samples
+        loss.checked_target(samples.samples.rows, samples.samples.rows)  # the target of each class
         self._recordings: dict[int, Recording] = {}  # by batch size
 
     def run(self, order: NDArray[Any], before_step: Callable[[], None]) -> NDArray[Any]:

@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from fastcnn.backends.cuda import device
-from fastcnn.errors import ShapeError
+from fastcnn.errors import DTypeError, ShapeError
 
 Shape = tuple[int, ...]
 LARGEST = 2**31 - 1  # elements; kernels count them in 32 bits
@@ -113,8 +113,26 @@ class DeviceArray:
             return False
         return self.start < other.start + other.nbytes and other.start < self.start + self.nbytes
 
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        """What NumPy asks for: refused, for a copy from the GPU should be seen where it is made."""
+        return _no_arithmetic(self)
+
     def __repr__(self) -> str:
         return f"DeviceArray(shape={self.shape}, dtype={self.dtype})"
+
+
+def _no_arithmetic(*_: Any) -> Any:
+    raise DTypeError(
+        "an array on the GPU has no arithmetic: a layer of your own calls fastcnn.ops there, or a library such as "
+        "CuPy; or it takes x.numpy(), computes on the host, and gives fastcnn.cuda.to_device(result)"
+    )
+
+
+for _operator in ("add", "sub", "mul", "truediv", "pow", "matmul", "mod", "floordiv"):
+    for _prefix in ("", "r", "i"):
+        setattr(DeviceArray, f"__{_prefix}{_operator}__", _no_arithmetic)
+for _operator in ("neg", "pos", "abs", "lt", "le", "gt", "ge"):
+    setattr(DeviceArray, f"__{_operator}__", _no_arithmetic)
 
 
 def empty(shape: Shape, dtype: Any) -> DeviceArray:
