@@ -29,7 +29,7 @@ Rules, so that the machine code is as short as the source (each seen in the code
 
 import inspect
 from collections.abc import Callable
-from functools import lru_cache, wraps
+from functools import cache, lru_cache, wraps
 from types import CellType, FunctionType
 from typing import Any
 
@@ -78,6 +78,23 @@ class Inline:
 inline = Inline
 
 
+def unrolled(count: int, step: Any) -> Any:
+    """A function of four arguments that calls ``step(i, ...)`` for each i below `count`, each a copy of its own.
+
+    For loops that the compiler would leave as they are, though only constants let their arrays stay in registers.
+    """
+    last = count - 1
+    if last == 0:
+        return Inline(lambda a, b, c, d: step(0, a, b, c, d))
+    before = unrolled(last, step)
+
+    def all_of_them(a: Any, b: Any, c: Any, d: Any) -> None:
+        before(a, b, c, d)
+        step(last, a, b, c, d)
+
+    return Inline(all_of_them)
+
+
 class Kernel:
     """A kernel with its constants.
 
@@ -111,7 +128,7 @@ def kernel(threads: int | Callable[..., int]) -> Callable[[Callable[..., Any]], 
         signature = inspect.signature(make)
 
         @wraps(make)
-        @lru_cache(maxsize=None)
+        @cache
         def made(*constants: Any, **named: Any) -> Kernel:
             bound = signature.bind(*constants, **named)
             bound.apply_defaults()

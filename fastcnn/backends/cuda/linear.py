@@ -12,8 +12,6 @@ from fastcnn.backends.cuda.pointwise import dropout_draw
 from fastcnn.backends.cuda.products import product, sum_rows
 from fastcnn.errors import ShapeError
 
-NO_DROPOUT = (0, 1.0, 0, 0)
-
 
 def _input_and_weight(who: str, x: DeviceArray, weight: DeviceArray) -> None:
     """Check that both fit each other."""
@@ -36,9 +34,8 @@ def _forward(
     if p == 1:
         return y.write(np.zeros(y.shape))
     parts, count = product(x, weight, transpose_b=True)
-    draw = dropout_draw(p, seed, offset) if p else NO_DROPOUT
     made = kernels.linear_end(real_of(x), bias is not None, relu)
-    launch_each(made, y.size, parts, y if bias is None else bias, y, count, len(weight), *draw)
+    launch_each(made, y.size, parts, y if bias is None else bias, y, count, len(weight), *dropout_draw(p, seed, offset))
     return y
 
 

@@ -1,7 +1,6 @@
 """Activations, dropout, the sum of two arrays; and joining arrays."""
 
 from fastcnn.backends.arrays import same_shape
-from fastcnn.backends.cpu.pointwise import dropout_key, dropout_rate
 from fastcnn.backends.cuda.arguments import checked, launch_each, real_of
 from fastcnn.backends.cuda.array import DeviceArray, empty
 from fastcnn.backends.cuda.kernels import elements
