@@ -1,15 +1,21 @@
-"""The devices that the GPU's kernels are tested on."""
+"""The device of tests: kernels run on the CPU, in both orders of threads."""
 
 import pytest
 
+from fastcnn.backends.cuda.device import use
 
-@pytest.fixture(params=[1, -1], ids=["first to last", "last to first"])
-def gpu(request):
-    """One that runs them on the CPU, in either order of threads."""
-    pytest.importorskip("greenlet")
+
+@pytest.fixture(params=[1, -1], ids=["first thread first", "last thread first"])
+def device(request):
+    """A SimtDevice, which is the current device."""
+    pytest.importorskip("greenlet", reason="the runner of GPU kernels needs greenlet")
     from simt import SimtDevice
-
-    from fastcnn.backends.cuda.device import use
 
     with use(SimtDevice(request.param)) as device:
         yield device
+
+
+@pytest.fixture
+def gpu(device):
+    """The same under the name that says what it stands for."""
+    return device

@@ -1,18 +1,23 @@
 """A device for tests: runs GPU kernels on the CPU, one block after another, the threads of a block as greenlets.
 
 Each thread runs until it waits, at a barrier or in a shuffle, or ends; then the next one does. Whoever reads what
-another thread writes without a barrier between reads too early, in one of the two orders that threads can take here, and
-finds what stood there before: NaN in floats, an absurd number in integers. Indices outside an array, numbers below zero
-that should be unsigned, and barriers that only part of a block reaches are errors here; a GPU would say nothing.
+another thread writes without a barrier between reads too early, in one of the two orders that threads can take here,
+and finds what stood there before: NaN in floats, an absurd number in integers. Indices outside an array, numbers below
+zero that should be unsigned, and barriers that only part of a block reaches are errors here; a GPU would say nothing.
 """
 
+import dis
 import sys
+from contextvars import copy_context
 from itertools import product
 
 import numpy as np
-from greenlet import getcurrent, greenlet
+import pytest
 
 from fastcnn.backends.cuda import language
+
+pytest.importorskip("greenlet", reason="kernels run on the CPU as greenlets")
+from greenlet import getcurrent, greenlet
 
 ABSURD = 0x5A
 WARP = 32
@@ -101,6 +106,7 @@ class Thread(greenlet):
 
     def __init__(self, body, place, number):
         super().__init__(body)
+        self.gr_context = copy_context()  # NumPy's settings for errors are found there
         self.place = place
         self.lane, self.warp = number % WARP, number // WARP
 
@@ -108,7 +114,8 @@ class Thread(greenlet):
 class Words:
     """`cuda`, as the threads of one block see it."""
 
-    def __init__(self, grid, block, position):
+    def __init__(self, grid, block, position, without=None):
+        self.without = without
         self.gridDim, self.blockDim, self.blockIdx = grid, block, position
         self.shared, self.local = Shared(), Local()
         self.hub = getcurrent()
@@ -122,20 +129,28 @@ class Words:
         return getcurrent().lane
 
     def syncthreads(self):
-        self.hub.switch("block", None)
+        caller = sys._getframe(1)
+        if (caller.f_code, caller.f_lineno) != self.without:
+            self.hub.switch("block", None)
 
     def syncwarp(self, mask=0xFFFFFFFF):
-        self.hub.switch("warp", None)
+        self.hub.switch("warp", (mask, None))
 
     def shfl_sync(self, mask, value, lane):
-        return self.hub.switch("warp", value)[lane % WARP]
+        return self._exchanged(mask, value, lane % WARP)
 
     def shfl_xor_sync(self, mask, value, lanes):
-        return self.hub.switch("warp", value)[getcurrent().lane ^ lanes]
+        return self._exchanged(mask, value, getcurrent().lane ^ lanes)
 
     def shfl_down_sync(self, mask, value, lanes):
         lane = getcurrent().lane
-        return self.hub.switch("warp", value)[lane + lanes if lane + lanes < WARP else lane]
+        return self._exchanged(mask, value, lane + lanes if lane + lanes < WARP else lane)
+
+    def _exchanged(self, mask, value, lane):
+        values = self.hub.switch("warp", (mask, value))
+        if lane not in values:
+            raise KernelFault(f"takes the value of lane {lane}, which has none")
+        return values[lane][1]
 
 
 def run_block(body, arguments, words, order):
@@ -150,10 +165,14 @@ def run_block(body, arguments, words, order):
             if where == "warp":
                 warps.setdefault(thread.warp, {})[thread.lane] = value
         if warps:
-            for warp in warps:
+            for warp, values in warps.items():
                 here = {thread: wait for thread, wait in waits.items() if thread.warp == warp}
                 if any(where == "block" for where, _ in here.values()):
                     raise KernelFault("part of a warp waits for the block, the rest in a shuffle")
+                lanes = range(min(WARP, len(threads) - warp * WARP))
+                for lane in (lane for lane in lanes if any(mask >> lane & 1 for mask, _ in values.values())):
+                    if lane not in values:
+                        raise KernelFault(f"lane {lane} takes no part in what its warp waits for")
             waits = {
                 thread: thread.switch(warps[thread.warp]) if wait[0] == "warp" else wait
                 for thread, wait in waits.items()
@@ -164,12 +183,25 @@ def run_block(body, arguments, words, order):
             waits = {thread: thread.switch() for thread in threads}
 
 
-class SimtDevice:
-    """The device; threads take turns from the first to the last, or with `order` -1 from the last to the first."""
+def barriers(function):
+    """Where the function, or what is put in the place of its calls, waits for the block: code and line of each."""
+    code, called = function.__code__, [cell.cell_contents for cell in function.__closure__ or ()]
+    called += [function.__globals__.get(name) for name in code.co_names]
+    found = {(code, one.positions.lineno) for one in dis.get_instructions(code) if one.argval == "syncthreads"}
+    return found.union(*(barriers(one.function) for one in called if isinstance(one, language.Inline)))
 
-    def __init__(self, order=1):
+
+class SimtDevice:
+    """The device; threads take turns from the first to the last, or with `order` -1 from the last to the first.
+
+    One barrier, `without`, of those that `barriers` finds, can be left out, to see whether a test sees it.
+    """
+
+    def __init__(self, order=1, without=None):
         self.order = order
+        self.without = without
         self.launched = []  # names of kernels
+        self.recording = None  # a list while launches and copies are recorded
 
     def allocate(self, size):
         return np.full(size, 0xFF, np.uint8)  # NaN, as float32 and float64
@@ -178,15 +210,35 @@ class SimtDevice:
         return Memory(memory[start : start + size * dtype.itemsize].view(dtype))
 
     def write(self, memory, start, values):
+        self._not_recording()
         memory[start : start + values.nbytes] = values.reshape(-1).view(np.uint8)
 
     def read(self, memory, start, into):
+        self._not_recording()
         into.reshape(-1).view(np.uint8)[...] = memory[start : start + into.nbytes]
 
     def copy(self, source, start, target, to, size):
-        target[to : to + size] = source[start : start + size]
+        self._do(lambda: target.__setitem__(slice(to, to + size), source[start : start + size]))
 
     def launch(self, kernel, grid, block, arguments):
+        self._do(lambda: self._run(kernel, grid, block, arguments))
+
+    def record(self, work):
+        self.recording = done = []
+        try:
+            work()
+        finally:
+            self.recording = None
+        return lambda: [one() for one in done]
+
+    def _not_recording(self):
+        if self.recording is not None:
+            raise KernelFault("exchanges something with the host while work is recorded")
+
+    def _do(self, one):
+        one() if self.recording is None else self.recording.append(one)
+
+    def _run(self, kernel, grid, block, arguments):
         grid, block = Three(*grid), Three(*block)
         threads = block.x * block.y * block.z
         if not 1 <= threads <= kernel.threads <= 1024 or grid.y > 65535 or grid.z > 65535:
@@ -195,11 +247,11 @@ class SimtDevice:
             raise KernelFault(f"{kernel.name}: an empty grid")
         if len(arguments) != len(kernel.arguments):
             raise KernelFault(f"{kernel.name}: {len(arguments)} arguments for {len(kernel.arguments)}")
-        taken = [self._taken(kernel, *pair) for pair in zip(kernel.arguments, arguments, strict=True)]
         self.launched.append(kernel.name)
         with np.errstate(all="ignore"):
+            taken = [self._taken(kernel, *pair) for pair in zip(kernel.arguments, arguments, strict=True)]
             for z, y, x in product(range(grid.z), range(grid.y), range(grid.x)):
-                words = Words(grid, block, Three(x, y, z))
+                words = Words(grid, block, Three(x, y, z), self.without)
                 body = language.spoken(kernel.body, {**TYPES, language.cuda: words}, lambda function: function)
                 try:
                     run_block(body, taken, words, self.order)
@@ -219,10 +271,7 @@ class SimtDevice:
 TYPES = {
     language.float32: np.float32,
     language.float64: np.float64,
-    language.uint8: Integer(np.uint8),
-    language.int32: Integer(np.int32),
-    language.uint32: Integer(np.uint32),
-    language.uint64: Integer(np.uint64),
+    **{word: Integer(word.name) for word in language.TYPES if "int" in word.name},
     language.exp: np.exp,
     language.log: np.log,
     language.sqrt: np.sqrt,

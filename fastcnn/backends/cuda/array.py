@@ -41,7 +41,7 @@ class DeviceArray:
     @property
     def nbytes(self) -> int:
         """How many bytes they take."""
-        return self.size * self.dtype.itemsize
+        return self.size * int(self.dtype.itemsize)
 
     @property
     def argument(self) -> Any:
@@ -64,6 +64,18 @@ class DeviceArray:
         first, end, _ = rows.indices(self.shape[0])
         row = math.prod(self.shape[1:]) * self.dtype.itemsize
         return DeviceArray(self.memory, (max(end - first, 0), *self.shape[1:]), self.dtype, self.start + first * row)
+
+    def __setitem__(self, everything: Any, values: Any) -> None:
+        """``array[...] = values``: copy values of the same shape into it, from the host or on the device."""
+        if everything is not Ellipsis:
+            raise ShapeError(f"DeviceArray: only all values can be set, as in a[...] = values, got a[{everything!r}]")
+        if not isinstance(values, DeviceArray):
+            self.write(values)
+            return
+        if (values.shape, values.dtype) != (self.shape, self.dtype):
+            raise ShapeError(f"DeviceArray: expected {self.dtype} {self.shape}, got {values.dtype} {values.shape}")
+        if self.size:
+            device.current().copy(values.memory, values.start, self.memory, self.start, self.nbytes)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -90,6 +102,12 @@ class DeviceArray:
         if self.size:
             device.current().copy(self.memory, self.start, other.memory, other.start, self.nbytes)
         return other
+
+    def overlaps(self, other: "DeviceArray") -> bool:
+        """Whether some bytes belong to both."""
+        if self.memory is not other.memory:
+            return False
+        return self.start < other.start + other.nbytes and other.start < self.start + self.nbytes
 
     def __repr__(self) -> str:
         return f"DeviceArray(shape={self.shape}, dtype={self.dtype})"

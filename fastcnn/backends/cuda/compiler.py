@@ -1,4 +1,4 @@
-"""Kernels to machine code: by Numba CUDA to NVIDIA's intermediate form, by NVIDIA's linker to code for one architecture.
+"""Kernels to machine code: Numba CUDA makes NVIDIA's intermediate form of them, NVIDIA's linker a GPU's code of that.
 
 Needs no GPU. What was compiled once is kept in the folder `fastcnn.places.cache_dir` names, under a name that changes
 with the kernel's constants, with any file that kernels are written in, and with the compiler's version. Later processes
@@ -18,6 +18,7 @@ from fastcnn.backends.cuda.language import Kernel, Pointer
 from fastcnn.errors import CudaError
 from fastcnn.places import cache_dir
 
+DIGEST = hashlib.sha256().digest_size
 INSTALL = 'install it with: pip install "fastcnn[cuda]"'
 
 
@@ -35,14 +36,13 @@ def machine_code(kernel: Kernel, architecture: str) -> Binary:
         CudaError: if it isn't in the cache and the compiler isn't installed.
     """
     kept = cache_dir() / "cuda" / f"{_key(kernel, architecture)}.cubin"
-    try:
-        code = kept.read_bytes()
-    except OSError:
+    code = _kept(kept)
+    if code is None:
         code = compiled(kernel, architecture)
         _keep(kept, code)
     entry = re.search(rb"\.text\.(\w+)", code)
     if entry is None:
-        raise CudaError(f"{kept} holds no kernel; remove it, and it will be compiled again")
+        raise CudaError(f"the compiler of GPU kernels made no kernel of {kernel.name}; {INSTALL}")
     return Binary(code, entry[1].decode())
 
 
@@ -98,11 +98,21 @@ def _key(kernel: Kernel, architecture: str) -> str:
     return hashlib.sha256(_sources() + name.encode()).hexdigest()[:32]
 
 
+def _kept(path: Path) -> bytes | None:
+    """What `_keep` wrote there, if nobody has changed a byte of it since."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    code, digest = content[:-DIGEST], content[-DIGEST:]
+    return code if hashlib.sha256(code).digest() == digest else None
+
+
 def _keep(path: Path, code: bytes) -> None:
-    """Into the cache; a folder that can't be written costs the next process some seconds, and is no error."""
+    """Into the cache, with its digest; a folder that can't be written costs the next process some seconds."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:
-            file.write(code)
+            file.write(code + hashlib.sha256(code).digest())
     except OSError:
         return

@@ -4,7 +4,7 @@
 kernels thread by thread on the CPU.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -35,6 +35,13 @@ class Device(Protocol):
         """Run the kernel in a grid of blocks, both given as one to three sizes.
 
         Arguments are what `at` gave, or numbers.
+        """
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Record what `work` launches and copies on the device, without doing it; the result does it, again and again.
+
+        Each kernel must have been launched before. Arrays that `work` makes belong to the record; those that it only
+        uses have to live as long. It may not exchange anything with the host.
         """
 
 

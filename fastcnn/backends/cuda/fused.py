@@ -14,7 +14,7 @@ from fastcnn.backends.cuda import convolution
 from fastcnn.backends.cuda.arguments import blocks, checked, launch, launch_each, real_of
 from fastcnn.backends.cuda.array import DeviceArray, empty
 from fastcnn.backends.cuda.convolution import algorithm_of, bias_of, geometry_of
-from fastcnn.backends.cuda.kernels import conv_pool, conv_pool_weight, windows
+from fastcnn.backends.cuda.kernels import conv_pool, conv_pool_weight, elements, windows
 from fastcnn.backends.cuda.kernels.conv_direct import Geometry
 from fastcnn.backends.cuda.kernels.conv_pool import Tiling
 from fastcnn.backends.cuda.kernels.linear import linear_end_backward
@@ -92,7 +92,9 @@ def _forward(
             launch_each(windows.mean_windows(real, stage.grid), y.size, maps, y, marks)
         else:
             launch_each(windows.max_windows(real, stage.grid), y.size, maps, y, marks, *draw)
-    return y.write(np.zeros(y.shape)) if p == 1 else y, marks
+    if p == 1:
+        launch_each(elements.fill(real), y.size, y, 0.0)
+    return y, marks
 
 
 def _backward(

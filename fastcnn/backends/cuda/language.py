@@ -49,9 +49,10 @@ class Word:
 
 cuda: Any = Word("cuda")  # threadIdx, blockIdx, blockDim, gridDim, shared.array, local.array, syncthreads, shuffles
 float32, float64 = Word("float32"), Word("float64")
-uint8, int32, uint32, uint64 = Word("uint8"), Word("int32"), Word("uint32"), Word("uint64")
+int8, int16, int32, int64 = Word("int8"), Word("int16"), Word("int32"), Word("int64")
+uint8, uint16, uint32, uint64 = Word("uint8"), Word("uint16"), Word("uint32"), Word("uint64")
 exp, log, sqrt, tanh = Word("exp"), Word("log"), Word("sqrt"), Word("tanh")
-TYPES = (float32, float64, uint8, int32, uint32, uint64)
+TYPES = (float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64)
 FUNCTIONS = (exp, log, sqrt, tanh)
 
 
@@ -68,8 +69,8 @@ pointer = lru_cache(maxsize=None)(Pointer)
 class Inline:
     """A function that kernels call; its code is put in the place of each call."""
 
-    def __init__(self, function: FunctionType) -> None:
-        self.function = function
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function: Any = function
 
     def __call__(self, *arguments: Any) -> Any:
         raise TypeError(f"{self.function.__name__}() means something inside GPU kernels only")

@@ -1,12 +1,11 @@
 """Fully connected layers, alone and with ReLU and dropout behind them."""
 
-import numpy as np
-
 from fastcnn.backends.arrays import same_shape
 from fastcnn.backends.cpu.pointwise import dropout_key, dropout_rate
 from fastcnn.backends.cuda.arguments import checked, launch_each, real_of
 from fastcnn.backends.cuda.array import DeviceArray, empty
 from fastcnn.backends.cuda.convolution import bias_of, matmul
+from fastcnn.backends.cuda.kernels import elements
 from fastcnn.backends.cuda.kernels import linear as kernels
 from fastcnn.backends.cuda.pointwise import dropout_draw
 from fastcnn.backends.cuda.products import product, sum_rows
@@ -32,7 +31,8 @@ def _forward(
 ) -> DeviceArray:
     y = empty((len(x), len(weight)), x.dtype)
     if p == 1:
-        return y.write(np.zeros(y.shape))
+        launch_each(elements.fill(real_of(y)), y.size, y, 0.0)
+        return y
     parts, count = product(x, weight, transpose_b=True)
     made = kernels.linear_end(real_of(x), bias is not None, relu)
     launch_each(made, y.size, parts, y if bias is None else bias, y, count, len(weight), *dropout_draw(p, seed, offset))

@@ -1,6 +1,6 @@
 """Convolution, ReLU, pooling and dropout in one kernel, and the gradient of its input.
 
-    max   z[n,o,i,j] = relu(bias[o] + sum of w[o] * window of x), and of each P x P window of z the largest, with dropout;
+    max   z[n,o,i,j] = relu(bias[o] + sum of w[o] * window of x); of each P x P window of z the largest, with dropout;
           marks[n,o,i,j] = a*P + b of the pixel that won
     avg   the mean of the window;                  marks: bit a*P + b is set where z is not 0
     dx    the convolution of g, spread out to where it came from, with the filters turned round; g = dy * scale where
@@ -21,8 +21,8 @@ Cost       K*K*P*P*8 multiplications for (P+K-1)^2 + 2*K*K reads of shared memor
 
 from typing import NamedTuple
 
-from fastcnn.backends.cuda.kernels.random import random_bits
-from fastcnn.backends.cuda.language import cuda, inline, kernel, pointer, uint8, uint32, unrolled
+from fastcnn.backends.cuda.kernels.random import random_bits, random_key
+from fastcnn.backends.cuda.language import cuda, inline, kernel, pointer, uint8, uint32, uint64, unrolled
 
 SHARED = 48 * 1024  # bytes that a block may have without asking
 
@@ -71,7 +71,18 @@ class Tiling(NamedTuple):
         return self.stage * (self.tile[0] * self.tile[1] + self.kernel * self.kernel * self.pitch)
 
 
-def tiling(channels, height, width, outputs, kernel_size, padding, side, rows, columns, itemsize):
+def tiling(
+    channels: int,
+    height: int,
+    width: int,
+    outputs: int,
+    kernel_size: int,
+    padding: int,
+    side: int,
+    rows: int,
+    columns: int,
+    itemsize: int,
+) -> Tiling | None:
     """The `Tiling` of a convolution, or None if it doesn't fit."""
     reach = side + kernel_size - 1
     if padding >= kernel_size or reach * reach > 36 or not 1 <= columns <= 256:
@@ -159,7 +170,7 @@ def convolving(real, tiling, load, load_weight):
 
 
 def _threads(real, tiling, *others):
-    return tiling.threads
+    return Tiling(*tiling).threads
 
 
 def places(tiling):
@@ -211,7 +222,9 @@ def of_gradient(real, tiling, windows, pool, average):
 @kernel(threads=_threads)
 def conv_pool(real, tiling, biased, average):
     """Grid (images * strips, groups of output channels)."""
-    outputs, side, rows, columns, lanes, taps = *tiling[3:4], tiling.side, *tiling[7:9], tiling.lanes, tiling.kernel**2
+    tiling = Tiling(*tiling)
+    outputs, side, lanes, taps = tiling.outputs, tiling.side, tiling.lanes, tiling.kernel**2
+    rows, columns = tiling.rows, tiling.columns
     strip, strips, channels, per_block = tiling.strip, tiling.strips, tiling.channels, tiling.groups * tiling.lanes
     sums_size, cells = side * side * lanes, side * side
 
@@ -229,14 +242,16 @@ def conv_pool(real, tiling, biased, average):
         marks: pointer(uint8),
         drop: uint32,
         scale: real,
-        low_key: uint32,
-        high_key: uint32,
+        seed: uint64,
+        offset: uint64,
+        clock: pointer(uint32),
     ):
         sums = cuda.local.array(sums_size, real)
         n, first_row = uint32(cuda.blockIdx.x // strips), uint32(cuda.blockIdx.x % strips * strip)
         first_output = uint32(cuda.blockIdx.y * per_block)
         convolve(x, x, w, sums, n, first_row, first_output)
         row, column, output, works = place(first_row, first_output)
+        key = random_key(seed, offset, clock)
         for lane in range(lanes):
             o = uint32(output + uint32(lane))
             if works and o < uint32(outputs):
@@ -254,7 +269,7 @@ def conv_pool(real, tiling, biased, average):
                         result, mark = (value, uint32(cell)) if wins else (result, mark)
                 if average:
                     result /= real(cells)
-                y[at] = result * scale if random_bits(at, low_key, high_key) >= drop else real(0)
+                y[at] = result * scale if random_bits(at, key) >= drop else real(0)
                 marks[at] = uint8(mark)
 
     return body
@@ -263,7 +278,8 @@ def conv_pool(real, tiling, biased, average):
 @kernel(threads=_threads)
 def conv_pool_backward_input(real, tiling, windows, pool, average):
     """dx of g; the tiling's outputs are channels of x. Grid (images * strips, groups of channels of x)."""
-    outputs, side, lanes, taps, channels = tiling.outputs, tiling.side, tiling.lanes, tiling.kernel**2, tiling.channels
+    tiling = Tiling(*tiling)
+    outputs, side, lanes, taps = tiling.outputs, tiling.side, tiling.lanes, tiling.kernel**2
     strip, strips, per_block = tiling.strip, tiling.strips, tiling.groups * tiling.lanes
     height, width = (size + 2 * tiling.padding - tiling.kernel + 1 for size in tiling[1:3])
     sums_size = side * side * lanes

@@ -7,7 +7,7 @@
 
 For whom   K x K filters, stride 1, dilation 1, P x P windows side by side, as in `kernels.conv_pool`.
 Layout     dw (parts, O, C, K, K): parts of the images are added up by `kernels.reductions`.
-Method     `by_channel`, for many input channels, 3x3 filters and 2x2 windows: a lane of a warp takes a channel and holds
+Method     `by_channel`, for many input channels, 3x3 filters and 2x2 windows: a lane of a warp takes a channel and has
            9 sums for each of some outputs; the warp goes over the windows together, so that all lanes follow the same
            marks. x, g and the marks of some rows of windows stand in shared memory.
            `by_window`, for the rest: a block takes an output and an input channel, a thread every 128th window.
@@ -42,7 +42,7 @@ class Windows(NamedTuple):
     columns: int
 
 
-def strip_of(sizes, lanes, itemsize):
+def strip_of(sizes: Windows, lanes: int, itemsize: int) -> int:
     """How many rows of windows `by_channel` has in shared memory at a time; 0 if it isn't for these sizes."""
     if sizes.kernel != 3 or sizes.pool != 2 or sizes.channels < WARP // 2:
         return 0
@@ -54,7 +54,7 @@ def strip_of(sizes, lanes, itemsize):
     return 0
 
 
-def pitch_of(sizes, strip):
+def pitch_of(sizes: Windows, strip: int) -> int:
     """Numbers between the channels of x in shared memory: odd, so that lanes meet different banks."""
     return (2 * strip + 2) * (2 * sizes.columns + 2) + 1
 
@@ -72,6 +72,7 @@ def passing(average):
 @kernel(threads=THREADS)
 def by_channel(real, sizes, strip, lanes, average):
     """Grid (groups of 32 channels * groups of outputs, parts of the images); `lanes` outputs, 4 or 8, for a warp."""
+    sizes = Windows(*sizes)
     channels, height, width, outputs, _, padding, _, rows, columns = sizes
     tile_width, pitch, per_block = 2 * columns + 2, pitch_of(sizes, strip), WARPS * lanes
     seen_rows, windows = 2 * strip + 2, strip * columns

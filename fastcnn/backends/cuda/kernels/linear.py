@@ -7,8 +7,8 @@ Layout     y (N, O), row-major; the product's parts (parts, N, O), see `kernels.
 Numerics   Parts are added up in order, then the bias. Dropout draws by the flat index of y, see `kernels.random`.
 """
 
-from fastcnn.backends.cuda.kernels.random import random_bits
-from fastcnn.backends.cuda.language import cuda, kernel, pointer, uint32
+from fastcnn.backends.cuda.kernels.random import random_bits, random_key
+from fastcnn.backends.cuda.language import cuda, kernel, pointer, uint32, uint64
 
 THREADS = 256
 
@@ -25,8 +25,9 @@ def linear_end(real, biased, relu):
         outputs: uint32,
         drop: uint32,
         scale: real,
-        low_key: uint32,
-        high_key: uint32,
+        seed: uint64,
+        offset: uint64,
+        clock: pointer(uint32),
         count: uint32,
     ):
         i = uint32(cuda.blockIdx.x * THREADS + cuda.threadIdx.x)
@@ -38,7 +39,7 @@ def linear_end(real, biased, relu):
                 total += bias[uint32(i % outputs)]
             if relu:
                 total = real(0) if total <= real(0) else total
-            y[i] = total * scale if random_bits(i, low_key, high_key) >= drop else real(0)
+            y[i] = total * scale if random_bits(i, random_key(seed, offset, clock)) >= drop else real(0)
 
     return body
 

@@ -4,8 +4,8 @@
     spread                      dz[n,o,i,j] = g of its window, where the window's mark says so, else 0
     shares                      of the mean: g = dy / cells, and the sum of what each window passes on
 
-Layout     NCHW; the sizes of maps and windows are constants of the kernel. Windows lie side by side; what is left at the
-           lower and right edge is in none.
+Layout     NCHW; the sizes of maps and windows are constants of the kernel. Windows lie side by side; what is left at
+           the lower and right edge is in none.
 Method     A thread a window; in `spread` a thread a pixel, which looks up its window.
 Ties, NaN  As in `kernels.conv_pool`.
 Cost       Bound by memory.
@@ -14,8 +14,8 @@ Cost       Bound by memory.
 from typing import NamedTuple
 
 from fastcnn.backends.cuda.kernels.conv_pool_weight import passing
-from fastcnn.backends.cuda.kernels.random import random_bits
-from fastcnn.backends.cuda.language import cuda, inline, kernel, pointer, uint8, uint32
+from fastcnn.backends.cuda.kernels.random import random_bits, random_key
+from fastcnn.backends.cuda.language import cuda, inline, kernel, pointer, uint8, uint32, uint64
 
 THREADS = 256
 
@@ -47,7 +47,8 @@ def corner_of(grid):
 @kernel(threads=THREADS)
 def max_windows(real, grid):
     """Thread i makes y[i]."""
-    width, (down, across), corner = grid.width, grid.window, corner_of(grid)
+    _, width, (down, across), *_ = grid
+    corner = corner_of(grid)
 
     def body(
         z: pointer(real),
@@ -55,8 +56,9 @@ def max_windows(real, grid):
         marks: pointer(uint8),
         drop: uint32,
         scale: real,
-        low_key: uint32,
-        high_key: uint32,
+        seed: uint64,
+        offset: uint64,
+        clock: pointer(uint32),
         count: uint32,
     ):
         i = uint32(cuda.blockIdx.x * THREADS + cuda.threadIdx.x)
@@ -67,7 +69,7 @@ def max_windows(real, grid):
                     value = z[uint32(first + a * uint32(width) + b)]
                     if value > best or (value != value and best == best):
                         best, mark = value, uint32(a * uint32(across) + b)
-            y[i] = best * scale if random_bits(i, low_key, high_key) >= drop else real(0)
+            y[i] = best * scale if random_bits(i, random_key(seed, offset, clock)) >= drop else real(0)
             marks[i] = uint8(mark)
 
     return body
@@ -76,7 +78,8 @@ def max_windows(real, grid):
 @kernel(threads=THREADS)
 def mean_windows(real, grid):
     """Thread i makes y[i]; a window has up to 8 pixels."""
-    width, (down, across), corner = grid.width, grid.window, corner_of(grid)
+    _, width, (down, across), *_ = grid
+    corner = corner_of(grid)
 
     def body(z: pointer(real), y: pointer(real), marks: pointer(uint8), count: uint32):
         i = uint32(cuda.blockIdx.x * THREADS + cuda.threadIdx.x)
