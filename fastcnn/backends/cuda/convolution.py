@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from fastcnn import _core
 from fastcnn.backends.arrays import addressable, same_shape
 from fastcnn.backends.cuda.arguments import checked, launch, launch_each, real_of
 from fastcnn.backends.cuda.array import DeviceArray, empty
-from fastcnn.backends.cuda.kernels import conv_direct
+from fastcnn.backends.cuda.kernels import conv_direct, gemm
 from fastcnn.backends.cuda.kernels import im2col as column_kernels
 from fastcnn.backends.cuda.kernels.conv_direct import Geometry
 from fastcnn.backends.cuda.products import parts, product, sum_channels, sum_rows, tiles
@@ -22,7 +21,7 @@ from fastcnn.errors import ConfigError, ShapeError
 
 ALGORITHMS = ("auto", "direct", "im2col")
 DIRECTIONS = ("forward", "backward_input", "backward_weight")
-BLOCK = (conv_direct.THREADS,)
+BLOCK = (gemm.THREADS,)
 
 
 def algorithm_of(who: str, name: str) -> str:
@@ -42,12 +41,13 @@ def bias_of(who: str, bias: DeviceArray | None, weight: DeviceArray) -> DeviceAr
     return bias
 
 
-def geometry_of(shape: _core.ConvShape, stride: Size, padding: Size, dilation: Size) -> Geometry:
-    """What kernels are made for; the sizes are checked."""
+def geometry_of(shape: Any, stride: Size, padding: Size, dilation: Size) -> Geometry:
+    """What kernels are made for, of what `conv_shape` gave."""
     _, channels, height, width = shape.input
-    outputs, _, *kernel = shape.weight
+    outputs, _, down, across = shape.weight
+    out_height, out_width = shape.output[2:]
     steps = (pair(size, "", "") for size in (stride, padding, dilation))
-    return Geometry(channels, height, width, outputs, tuple(kernel), shape.output[2:], *steps)
+    return Geometry(channels, height, width, outputs, (down, across), (out_height, out_width), *steps)
 
 
 def _of_columns(geometry: Geometry) -> Geometry:

@@ -69,14 +69,31 @@ pointer = lru_cache(maxsize=None)(Pointer)
 class Inline:
     """A function that kernels call; its code is put in the place of each call."""
 
-    def __init__(self, function: FunctionType) -> None:
-        self.function = function
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function: Any = function
 
     def __call__(self, *arguments: Any) -> Any:
         raise TypeError(f"{self.function.__name__}() means something inside GPU kernels only")
 
 
 inline = Inline
+
+
+def unrolled(count: int, step: Any) -> Any:
+    """A function of four arguments that calls ``step(i, ...)`` for each i below `count`, each a copy of its own.
+
+    For loops that the compiler would leave as they are, though only constants let their arrays stay in registers.
+    """
+    last = count - 1
+    if last == 0:
+        return Inline(lambda a, b, c, d: step(0, a, b, c, d))
+    before = unrolled(last, step)
+
+    def all_of_them(a: Any, b: Any, c: Any, d: Any) -> None:
+        before(a, b, c, d)
+        step(last, a, b, c, d)
+
+    return Inline(all_of_them)
 
 
 class Kernel:

@@ -91,6 +91,7 @@ def reaching_loader(real, geometry):
 @kernel(threads=THREADS)
 def conv2d(real, geometry, biased):
     """Grid (tiles of pixels, tiles of channels)."""
+    geometry = Geometry(*geometry)
     outputs, pixels = geometry.outputs, geometry.out[0] * geometry.out[1]
     load_window = window_loader(real, geometry)
 
@@ -119,6 +120,7 @@ def conv2d(real, geometry, biased):
 @kernel(threads=THREADS)
 def conv2d_backward_input(real, geometry):
     """Grid (tiles of pixels, tiles of channels)."""
+    geometry = Geometry(*geometry)
     channels, outputs, pixels = geometry.channels, geometry.outputs, geometry.height * geometry.width
     taps = geometry.kernel[0] * geometry.kernel[1]
     depth = outputs * taps
@@ -154,6 +156,7 @@ def conv2d_backward_input(real, geometry):
 @kernel(threads=THREADS)
 def conv2d_backward_weight(real, geometry):
     """dw[part] = the sum over a part of the pixels; grid (tiles of taps, tiles of channels, parts)."""
+    geometry = Geometry(*geometry)
     outputs, pixels = geometry.outputs, geometry.out[0] * geometry.out[1]
     taps = geometry.channels * geometry.kernel[0] * geometry.kernel[1]
     load_window = window_loader(real, geometry)

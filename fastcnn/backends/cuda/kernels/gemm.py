@@ -2,9 +2,10 @@
 
     c = op(a) @ op(b)        op(a) (rows, depth), op(b) (depth, columns), c (rows, columns), all row-major
 
-Method     A block makes a tile of 64 x 64 sums, a thread 8 x 4 of them in registers. Steps of 16 of the depth go
-           through shared memory; while a step is multiplied, the next one is already on its way into registers. How an element
-           is found is a function of its own, so the same loop multiplies matrices here and convolves in `conv_direct`.
+Method     A block makes a tile of 64 x 64 sums, a thread 8 x 4 of them in registers. 16 of the depth at a time go
+           through shared memory; while they are multiplied, the next ones are on their way into registers. How an
+           element is found is a function of its own, so the same loop multiplies matrices here and convolves in
+           `kernels.conv_direct`.
 Depth      Cut in `parts` where rows and columns make too few tiles to fill a GPU: each part gives a product of its own,
            `kernels.reductions` adds them up in order.
 Numerics   The sum of a part is a chain in the order of the depth. Tails are filled up with zeros times zeros.

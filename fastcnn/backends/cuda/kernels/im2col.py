@@ -8,7 +8,7 @@ Method     A thread an element. `col2im` gathers: a thread looks which taps meet
 Cost       Bound by memory.
 """
 
-from fastcnn.backends.cuda.kernels.conv_direct import reaching_loader, window_loader
+from fastcnn.backends.cuda.kernels.conv_direct import Geometry, reaching_loader, window_loader
 from fastcnn.backends.cuda.language import cuda, kernel, pointer, uint32
 
 THREADS = 256
@@ -17,6 +17,7 @@ THREADS = 256
 @kernel(threads=THREADS)
 def im2col(real, geometry):
     """Thread i makes entry i of the columns."""
+    geometry = Geometry(*geometry)
     pixels = geometry.out[0] * geometry.out[1]
     depth = geometry.channels * geometry.kernel[0] * geometry.kernel[1]
     load = window_loader(real, geometry)
@@ -34,6 +35,7 @@ def im2col(real, geometry):
 @kernel(threads=THREADS)
 def col2im(real, geometry):
     """Thread i makes element i of dx."""
+    geometry = Geometry(*geometry)
     taps = geometry.kernel[0] * geometry.kernel[1]
     plane = geometry.height * geometry.width
     load = reaching_loader(real, geometry)

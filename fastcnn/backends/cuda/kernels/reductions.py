@@ -3,9 +3,9 @@
     sum_rows      y[part, j] = sum of x[i, j] over the rows i of a part            x (rows, columns)
     sum_channels  y[part, c] = sum of x[n, c, :] over the images n of a part       x (batch, channels, size)
 
-Method     The first stage makes a row for each part, `sum_rows` over those rows the result. In `sum_rows` a thread owns
-           a column; in `sum_channels` a block a channel, each of its threads every 256th number, and then they add up in
-           pairs.
+Method     The first stage makes a row for each part, `sum_rows` over those rows the result. In `sum_rows` a thread has
+           a column; in `sum_channels` a block a channel, each of its threads every 256th number, and then they add up
+           in pairs.
 Cost       Bound by memory.
 """
 
