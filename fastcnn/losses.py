@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcnn import ops
+from fastcnn.backends.choice import beside, host, on_device
 from fastcnn.errors import ConfigError, DTypeError, ShapeError
 from fastcnn.layers.arguments import choice, real
 
@@ -65,7 +66,7 @@ class Loss:
         """
         logits = self._one_array("outputs", logits)
         target = self._checked_target(logits, self._one_array("targets", target))
-        losses, backward = self.per_sample(logits, target)
+        losses, backward = self.per_sample(logits, beside(target, logits))
         if self.reduction == "none":
 
             def backward_each(dvalue: Array) -> Array:
@@ -84,9 +85,9 @@ class Loss:
             raise ShapeError(f"{self.who}: the mean of an empty batch does not exist; use reduction='sum'")
 
         def backward_all(dvalue: float = 1.0) -> Array:
-            return backward(np.full(len(logits), dvalue / count, logits.dtype))
+            return backward(beside(np.full(len(logits), dvalue / count, logits.dtype), logits))
 
-        return float(losses.sum(dtype=np.float64) / count), backward_all
+        return float(host(losses).sum(dtype=np.float64) / count), backward_all
 
     def per_sample(self, logits: Array, target: Array) -> tuple[Array, Callable[[Array], Array]]:
         """The losses ``(N,)``, and from their gradient ``(N,)`` to that of the logits."""
@@ -98,6 +99,9 @@ class Loss:
         return type(self).__name__
 
     def _one_array(self, name: str, values: Any) -> Array:
+        if on_device(values):
+            array: Array = values if name == "outputs" else host(values)
+            return array
         several = isinstance(values, tuple | list) and any(
             isinstance(part, np.ndarray) and part.ndim for part in values
         )
@@ -167,9 +171,9 @@ class ProductLoss(Loss):
         p = ops.softmax(logits)
 
         def backward(dlosses: Array) -> Array:
-            return ops.softmax_backward(-dlosses[:, None] * target, p)
+            return ops.softmax_backward(ops.product_loss_backward(dlosses, target), p)
 
-        return -(p * target).sum(axis=1), backward
+        return ops.product_loss(p, target), backward
 
 
 class LogProductLoss(Loss):
@@ -192,9 +196,9 @@ class LogProductLoss(Loss):
         log_p = ops.log_softmax(logits)
 
         def backward(dlosses: Array) -> Array:
-            return ops.log_softmax_backward(np.repeat(-dlosses[:, None], logits.shape[1], axis=1), log_p)
+            return ops.log_softmax_backward(ops.log_product_loss_backward(dlosses, target), log_p)
 
-        return -(log_p + np.log(target)).sum(axis=1), backward
+        return ops.log_product_loss(log_p, target), backward
 
 
 class MultiLoss(Loss):

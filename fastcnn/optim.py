@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypedDict, Unpack
 import numpy as np
 
 from fastcnn import ops
+from fastcnn.backends.choice import beside, host
 from fastcnn.errors import ConfigError, DataError, DTypeError, ShapeError
 from fastcnn.layers.arguments import positive, real, whole
 from fastcnn.layers.parameter import Array, Parameter, first_repeated, flat_runs
@@ -90,7 +91,8 @@ class Optimizer:
         self.clip_value = None if clip_value is None else positive(clip_value, f"{self.who}: clip_value")
         self.steps = 0
         size = sum(parameter.size for parameter in self.parameters)
-        self.state = {name: np.zeros(size, dtype) for name in self.state_names}
+        like = self.parameters[0].data
+        self.state = {name: beside(np.zeros(size, dtype), like) for name in self.state_names}
 
     @property
     def lr(self) -> float:
@@ -134,7 +136,7 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of all that a resumed run needs: ``steps`` and the state arrays."""
-        return {"steps": np.array(self.steps)} | {name: array.copy() for name, array in self.state.items()}
+        return {"steps": np.array(self.steps)} | {name: np.array(host(array)) for name, array in self.state.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave; or, if anything is amiss, change nothing.

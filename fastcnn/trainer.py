@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcnn.backends.choice import host
 from fastcnn.data.samples import Batches, Samples, checked_batches, samples_of
 from fastcnn.errors import ConfigError, DataError, DTypeError, ShapeError
 from fastcnn.judge import Evaluation, Judge, Metric, checked_metric, evaluate, per_sample
@@ -279,7 +280,7 @@ class Trainer:
             metrics = BatchMetrics(epoch, self.progress.batch, cost, self.progress.samples, speed)
             for callback in self.callbacks:
                 callback.on_batch(self, metrics)
-        if not all(np.isfinite(values).all() for values, _ in flat_runs(self.model.parameters())):
+        if not all(np.isfinite(host(values)).all() for values, _ in flat_runs(self.model.parameters())):
             raise NonFiniteError(
                 f"epoch {epoch}: a weight became infinite or NaN by its end; use a smaller learning rate"
             )

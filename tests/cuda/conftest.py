@@ -13,3 +13,9 @@ def device(request):
 
     with use(SimtDevice(request.param)) as device:
         yield device
+
+
+@pytest.fixture
+def gpu(device):
+    """The same under the name that says what it stands for."""
+    return device

@@ -178,3 +178,16 @@ def test_matrices_of_no_rows_work(device):
     for target in (np.zeros(0, np.int64), nothing):
         assert there("cross_entropy", nothing, target).shape == (0,)
         assert there("cross_entropy_backward", nothing[:, 0], nothing, target).shape == (0, 10)
+
+
+@every_dtype
+@pytest.mark.parametrize("name", ["product_loss", "log_product_loss"])
+def test_the_costs_of_gorgonia_agree_with_the_oracle(device, dtype, name):
+    generator = np.random.default_rng(0)
+    for shape in SHAPES:
+        p, target = (generator.uniform(0.1, 1, shape).astype(dtype) for _ in range(2))
+        expected = getattr(reference, name)(p, target)
+        assert_close(there(name, p, target), expected, shape[1] * 3.0, shape[1])
+        dy = reals(generator, shape[:1], dtype)
+        expected = getattr(reference, f"{name}_backward")(dy, target)
+        assert_close(there(f"{name}_backward", dy, target), expected, 1.0, 1)

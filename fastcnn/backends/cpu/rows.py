@@ -71,3 +71,42 @@ def cross_entropy_backward(dy: Array, logits: Array, target: Array) -> Array:
     dy = checked(who, "dy", dy, logits.dtype)
     same_shape(who, "dy", dy, logits.shape[:1], f"logits {logits.shape}")
     return _core.cross_entropy_backward(plain(dy), logits, *_targets(who, logits, target))
+
+
+# ---- the costs of Gorgonia's tutorial and program, in NumPy: they are there for comparison ---------------------------
+
+
+def _beside_target(who: str, name: str, array: Array, target: Array) -> tuple[Array, Array]:
+    array = _rows(who, name, array)
+    target = _rows(who, "target", target, array.dtype)
+    same_shape(who, "target", target, array.shape, f"{name} {array.shape}")
+    return array, target
+
+
+def _per_row(who: str, dy: Array, target: Array) -> tuple[Array, Array]:
+    target = _rows(who, "target", target)
+    dy = checked(who, "dy", dy, target.dtype)
+    same_shape(who, "dy", dy, target.shape[:1], f"target {target.shape}")
+    return dy, target
+
+
+def product_loss(p: Array, target: Array) -> Array:
+    p, target = _beside_target("product_loss", "p", p, target)
+    losses: Array = -(p * target).sum(axis=1)
+    return losses
+
+
+def product_loss_backward(dy: Array, target: Array) -> Array:
+    dy, target = _per_row("product_loss_backward", dy, target)
+    return -dy[:, None] * target
+
+
+def log_product_loss(log_p: Array, target: Array) -> Array:
+    log_p, target = _beside_target("log_product_loss", "log_p", log_p, target)
+    losses: Array = -(log_p + np.log(target)).sum(axis=1)
+    return losses
+
+
+def log_product_loss_backward(dy: Array, target: Array) -> Array:
+    dy, target = _per_row("log_product_loss_backward", dy, target)
+    return np.repeat(-dy[:, None], target.shape[1], axis=1)

@@ -1,1 +1,130 @@
-"""The GPU backend: kernels in Numba CUDA, arrays in the memory of an NVIDIA GPU."""
+"""The GPU backend: checks arrays and shapes, then launches the kernels of `kernels`, which are written in Numba CUDA.
+
+Arguments are those of `fastcnn.ops`, which documents them; arrays are `DeviceArray`s. Kernels are compiled when they are
+first needed. Sums go in an order that the shapes fix, so results are the same bits each time; they differ from the CPU's
+by rounding. Denormal numbers are kept.
+"""
+
+from fastcnn.backends.cuda.convolution import (
+    col2im,
+    conv2d,
+    conv2d_algorithm,
+    conv2d_backward_bias,
+    conv2d_backward_input,
+    conv2d_backward_weight,
+    conv_output_shape,
+    im2col,
+    matmul,
+)
+from fastcnn.backends.cuda.fused import (
+    conv2d_relu_avg_pool2d,
+    conv2d_relu_avg_pool2d_algorithm,
+    conv2d_relu_avg_pool2d_backward,
+    conv2d_relu_max_pool2d,
+    conv2d_relu_max_pool2d_algorithm,
+    conv2d_relu_max_pool2d_backward,
+)
+from fastcnn.backends.cuda.linear import (
+    linear,
+    linear_backward,
+    linear_relu_dropout,
+    linear_relu_dropout_backward,
+)
+from fastcnn.backends.cuda.pointwise import (
+    add,
+    concat,
+    concat_backward,
+    dropout,
+    dropout_backward,
+    leaky_relu,
+    leaky_relu_backward,
+    relu,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+    tanh,
+    tanh_backward,
+)
+from fastcnn.backends.cuda.pooling import (
+    avg_pool2d,
+    avg_pool2d_backward,
+    max_pool2d,
+    max_pool2d_backward,
+    pool_output_shape,
+)
+from fastcnn.backends.cuda.rows import (
+    cross_entropy,
+    cross_entropy_backward,
+    log_product_loss,
+    log_product_loss_backward,
+    log_softmax,
+    log_softmax_backward,
+    product_loss,
+    product_loss_backward,
+    softmax,
+    softmax_backward,
+)
+from fastcnn.backends.cuda.updates import (
+    adam_update,
+    adjust_gradient,
+    momentum_update,
+    rmsprop_update,
+    sgd_update,
+    sum_of_squares,
+)
+
+__all__ = [
+    "adam_update",
+    "add",
+    "adjust_gradient",
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "col2im",
+    "concat",
+    "concat_backward",
+    "conv2d",
+    "conv2d_algorithm",
+    "conv2d_backward_bias",
+    "conv2d_backward_input",
+    "conv2d_backward_weight",
+    "conv2d_relu_avg_pool2d",
+    "conv2d_relu_avg_pool2d_algorithm",
+    "conv2d_relu_avg_pool2d_backward",
+    "conv2d_relu_max_pool2d",
+    "conv2d_relu_max_pool2d_algorithm",
+    "conv2d_relu_max_pool2d_backward",
+    "conv_output_shape",
+    "cross_entropy",
+    "cross_entropy_backward",
+    "dropout",
+    "dropout_backward",
+    "im2col",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "linear",
+    "linear_backward",
+    "linear_relu_dropout",
+    "linear_relu_dropout_backward",
+    "log_product_loss",
+    "log_product_loss_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "matmul",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "momentum_update",
+    "pool_output_shape",
+    "product_loss",
+    "product_loss_backward",
+    "relu",
+    "relu_backward",
+    "rmsprop_update",
+    "sgd_update",
+    "sigmoid",
+    "sigmoid_backward",
+    "softmax",
+    "softmax_backward",
+    "sum_of_squares",
+    "tanh",
+    "tanh_backward",
+]

@@ -65,6 +65,18 @@ class DeviceArray:
         row = math.prod(self.shape[1:]) * self.dtype.itemsize
         return DeviceArray(self.memory, (max(end - first, 0), *self.shape[1:]), self.dtype, self.start + first * row)
 
+    def __setitem__(self, everything: Any, values: Any) -> None:
+        """``array[...] = values``: copy values of the same shape into it, from the host or on the device."""
+        if everything is not Ellipsis:
+            raise ShapeError(f"DeviceArray: only all values can be set, as in a[...] = values, got a[{everything!r}]")
+        if not isinstance(values, DeviceArray):
+            self.write(values)
+            return
+        if (values.shape, values.dtype) != (self.shape, self.dtype):
+            raise ShapeError(f"DeviceArray: expected {self.dtype} {self.shape}, got {values.dtype} {values.shape}")
+        if self.size:
+            device.current().copy(values.memory, values.start, self.memory, self.start, self.nbytes)
+
     def __len__(self) -> int:
         return self.shape[0]
 

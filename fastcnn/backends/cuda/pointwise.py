@@ -3,14 +3,12 @@
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from fastcnn.backends.arrays import real, same_shape
 from fastcnn.backends.cpu.pointwise import dropout_key, dropout_rate, joined_shape, part_shapes
 from fastcnn.backends.cuda.arguments import checked, launch_each, real_of
 from fastcnn.backends.cuda.array import DeviceArray, empty
 from fastcnn.backends.cuda.kernels import elements, joining
-from fastcnn.backends.cuda.kernels.random import random_key
+from fastcnn.backends.cuda.steps import clock
 
 
 def _two(
@@ -84,17 +82,17 @@ def add(a: DeviceArray, b: DeviceArray) -> DeviceArray:
     return y
 
 
-def dropout_draw(p: float, seed: int, offset: int) -> tuple[int, float, int, int]:
-    """What kernels take for dropout with p < 1: the bits below which an element goes, the scale, the key's halves."""
-    key = random_key(seed, offset)
-    return int(p * 2**32), 1 / (1 - p), key % 2**32, key >> 32
+def dropout_draw(p: float, seed: int, offset: int) -> tuple[int, float, int, int, DeviceArray]:
+    """What kernels take for dropout with p < 1: where bits must be below, the scale, what they depend on."""
+    return int(p * 2**32), 1 / (1 - p), seed, offset, clock()
 
 
 def _dropout(who: str, name: str, array: DeviceArray, p: float, seed: int, offset: int) -> DeviceArray:
     result = _like(checked(who, name, array))
     p, seed, offset = dropout_rate(who, p), *dropout_key(who, seed, offset)
     if p == 1:
-        return result.write(np.zeros(result.shape))
+        launch_each(elements.fill(real_of(result)), result.size, result, 0.0)
+        return result
     launch_each(elements.dropout(real_of(array)), array.size, array, result, *dropout_draw(p, seed, offset))
     return result
 

@@ -108,3 +108,41 @@ def cross_entropy_backward_unchecked(dy: DeviceArray, logits: DeviceArray, targe
     dx = empty(logits.shape, logits.dtype)
     _launch(rows.cross_entropy_backward(real_of(logits), _kind(target)), logits.shape, dy, logits, target, dx)
     return dx
+
+
+# ---- the costs of Gorgonia's tutorial and program --------------------------------------------------------------------
+
+
+def _loss(who: str, name: str, array: DeviceArray, target: DeviceArray, logarithm: bool) -> DeviceArray:
+    array = _rows(who, name, array)
+    target = _rows(who, "target", target, array.dtype)
+    same_shape(who, "target", target, array.shape, f"{name} {array.shape}")
+    loss = empty(array.shape[:1], array.dtype)
+    _launch(rows.product_loss(real_of(array), logarithm), array.shape, array, target, loss)
+    return loss
+
+
+def _loss_backward(who: str, dy: DeviceArray, target: DeviceArray, logarithm: bool) -> DeviceArray:
+    target = _rows(who, "target", target)
+    dy = checked(who, "dy", dy, target.dtype)
+    same_shape(who, "dy", dy, target.shape[:1], f"target {target.shape}")
+    dp = empty(target.shape, target.dtype)
+    kernel = rows.product_loss_backward(real_of(dy), logarithm)
+    launch_each(kernel, target.size, dy, target, dp, target.shape[1])
+    return dp
+
+
+def product_loss(p: DeviceArray, target: DeviceArray) -> DeviceArray:
+    return _loss("product_loss", "p", p, target, False)
+
+
+def product_loss_backward(dy: DeviceArray, target: DeviceArray) -> DeviceArray:
+    return _loss_backward("product_loss_backward", dy, target, False)
+
+
+def log_product_loss(log_p: DeviceArray, target: DeviceArray) -> DeviceArray:
+    return _loss("log_product_loss", "log_p", log_p, target, True)
+
+
+def log_product_loss_backward(dy: DeviceArray, target: DeviceArray) -> DeviceArray:
+    return _loss_backward("log_product_loss_backward", dy, target, True)

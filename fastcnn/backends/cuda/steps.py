@@ -2,8 +2,8 @@
 
 A record repeats launches with the arguments they had. So whatever differs between steps lies in the memory of the
 device: kernels that draw random numbers, update parameters or fetch a batch are given a clock and, where they need
-numbers, a table with a row for each step. The clock has two counts: the steps since the record was made, which a dropout
-adds to the step it was recorded in; and the row of the tables that this step reads.
+numbers, a table with a row for each step. The clock has two counts: the steps since the record was made, which a
+dropout adds to the step it was recorded in; and the row of the tables that this step reads.
 
 Outside a record the clock stands at (0, 0), and each table has one row, made when it is asked for.
 """

@@ -6,6 +6,7 @@ import numpy as np
 
 from fastcnn.backends.arrays import real, same_shape, whole
 from fastcnn.backends.cpu.updates import betas, finite
+from fastcnn.backends.cuda import steps
 from fastcnn.backends.cuda.arguments import blocks, checked, launch, launch_each, real_of
 from fastcnn.backends.cuda.array import DeviceArray, empty
 from fastcnn.backends.cuda.kernels import updates
@@ -31,10 +32,15 @@ def _gradient(who: str, data: DeviceArray, grad: DeviceArray, *states: DeviceArr
     return grad.copy() if any(array.overlaps(grad) for array in (data, *states)) else grad
 
 
+def _numbers(data: DeviceArray, *values: float) -> tuple[DeviceArray, DeviceArray]:
+    """What an update's kernel takes: the numbers of this step, and the clock that says where they are."""
+    return steps.numbers(values, data.dtype), steps.clock()
+
+
 def sgd_update(data: DeviceArray, grad: DeviceArray, lr: float) -> None:
     _updated("sgd_update", data=data)
     grad = _gradient("sgd_update", data, grad)
-    launch_each(updates.sgd(real_of(data)), data.size, data, grad, *finite("sgd_update", lr=lr))
+    launch_each(updates.sgd(real_of(data)), data.size, data, grad, *_numbers(data, *finite("sgd_update", lr=lr)))
 
 
 def momentum_update(
@@ -44,7 +50,9 @@ def momentum_update(
     _updated(who, data=data, velocity=velocity)
     settings = finite(who, lr=lr, momentum=momentum)
     grad = _gradient(who, data, grad, velocity)
-    launch_each(updates.momentum(real_of(data), bool(nesterov)), data.size, data, grad, velocity, *settings)
+    launch_each(
+        updates.momentum(real_of(data), bool(nesterov)), data.size, data, grad, velocity, *_numbers(data, *settings)
+    )
 
 
 def rmsprop_update(
@@ -54,8 +62,8 @@ def rmsprop_update(
     _updated(who, data=data, square_average=square_average)
     lr, decay, eps = finite(who, lr=lr, decay=decay, eps=eps)
     grad = _gradient(who, data, grad, square_average)
-    settings = (lr, decay, 1 - decay, eps)
-    launch_each(updates.rmsprop(real_of(data)), data.size, data, grad, square_average, *settings)
+    numbers = _numbers(data, lr, decay, 1 - decay, eps)
+    launch_each(updates.rmsprop(real_of(data)), data.size, data, grad, square_average, *numbers)
 
 
 def adam_update(
@@ -79,7 +87,9 @@ def adam_update(
     moments = (beta1, 1 - beta1, beta2, 1 - beta2)
     corrected, root = lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step)
     settings = (corrected, *moments, eps, root, 1 - lr * weight_decay)
-    launch_each(updates.adam(real_of(data)), data.size, data, grad, first_moment, second_moment, *settings)
+    launch_each(
+        updates.adam(real_of(data)), data.size, data, grad, first_moment, second_moment, *_numbers(data, *settings)
+    )
 
 
 def adjust_gradient(

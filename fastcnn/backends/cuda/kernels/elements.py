@@ -14,8 +14,8 @@ Numerics   The sigmoid takes exp of -abs(x), which never overflows and loses not
 Cost       Bound by memory: each element is read and written once.
 """
 
-from fastcnn.backends.cuda.kernels.random import random_bits
-from fastcnn.backends.cuda.language import cuda, exp, inline, kernel, pointer, tanh, uint32
+from fastcnn.backends.cuda.kernels.random import random_bits, random_key
+from fastcnn.backends.cuda.language import cuda, exp, inline, kernel, pointer, tanh, uint32, uint64
 
 THREADS = 256
 
@@ -108,11 +108,30 @@ def dropout(real):
     """Zero where the random bits of the element are below `drop`; see `kernels.random`."""
 
     def body(
-        x: pointer(real), y: pointer(real), drop: uint32, scale: real, low_key: uint32, high_key: uint32, count: uint32
+        x: pointer(real),
+        y: pointer(real),
+        drop: uint32,
+        scale: real,
+        seed: uint64,
+        offset: uint64,
+        clock: pointer(uint32),
+        count: uint32,
     ):
         i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         if i < count:
-            kept = random_bits(i, low_key, high_key) >= drop
+            kept = random_bits(i, random_key(seed, offset, clock)) >= drop
             y[i] = x[i] * scale if kept else real(0)
+
+    return body
+
+
+@kernel(threads=THREADS)
+def fill(real):
+    """y = value."""
+
+    def body(y: pointer(real), value: real, count: uint32):
+        i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
+        if i < count:
+            y[i] = value
 
     return body

@@ -3,6 +3,8 @@
     softmax        y_j = exp(x_j - max) / sum_k exp(x_k - max)        dx_j = y_j * (dy_j - sum_k dy_k y_k)
     log_softmax    y_j = x_j - max - log(sum_k exp(x_k - max))        dx_j = dy_j - exp(y_j) * sum_k dy_k
     cross_entropy  loss = -sum_j t_j log_softmax(x)_j                 dx_j = dloss * (softmax(x)_j * sum_k t_k - t_j)
+    product_loss   loss = -sum_j p_j t_j                              dp_j = -dloss * t_j
+    log_product    loss = -sum_j (log_p_j + log t_j)                  dlog_p_j = -dloss
 
 Layout     A warp takes a row, its 32 threads every 32nd class; a block is (32, ROWS) threads.
 Targets    A class index per row (t = 1 there), or a row of soft targets, which need not sum to 1.
@@ -204,5 +206,37 @@ def find_bad_index(kind):
         i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         if i < count and (target[i] < kind(0) or uint64(target[i]) >= uint64(classes)):
             bad[0] = uint8(1)  # whoever else writes, writes the same
+
+    return body
+
+
+@kernel(threads=WARP * ROWS)
+def product_loss(real, logarithm):
+    """The loss per row, of p; with `logarithm` that of log_product, of log_p."""
+    term = inline((lambda p, t: p + log(t)) if logarithm else (lambda p, t: p * t))
+
+    def body(p: pointer(real), target: pointer(real), loss: pointer(real), classes: uint32, rows: uint32):
+        row = uint32(cuda.blockIdx.x * uint32(ROWS) + cuda.threadIdx.y)
+        if row < rows:
+            first, j, total = uint32(row * classes), uint32(cuda.threadIdx.x), real(0)
+            while j < classes:
+                total -= term(p[uint32(first + j)], target[uint32(first + j)])
+                j = uint32(j + uint32(WARP))
+            total = sum_of_warp(total)
+            if cuda.threadIdx.x == 0:
+                loss[row] = total
+
+    return body
+
+
+@kernel(threads=256)
+def product_loss_backward(real, logarithm):
+    """Of the gradients of the losses."""
+    term = inline((lambda t: real(1)) if logarithm else (lambda t: t))
+
+    def body(dloss: pointer(real), target: pointer(real), dp: pointer(real), classes: uint32, count: uint32):
+        i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
+        if i < count:
+            dp[i] = -dloss[uint32(i // classes)] * term(target[i])
 
     return body

@@ -8,7 +8,8 @@
     adjust     g = clip(g * scale, -limit, limit) + l1 * sign(data) + l2 * data
 
 What is the same for all elements is worked out on the host, in double precision: fresh = 1 - decay; for Adam
-lr / (1 - beta1**step), root = 1 / sqrt(1 - beta2**step), shrink = 1 - lr*weight_decay.
+lr / (1 - beta1**step), root = 1 / sqrt(1 - beta2**step), shrink = 1 - lr*weight_decay. A kernel finds these `numbers`
+in the row of the step, see `fastcnn.backends.cuda.steps`.
 
 Layout     Flat arrays; thread i takes element i. Sum of squares: a block takes CHUNK elements, a thread every 256th of
            them; the blocks' sums are summed by one block, in the same way.
@@ -30,9 +31,10 @@ STEPS = CHUNK // THREADS
 def sgd(real):
     """A step against the gradient."""
 
-    def body(data: pointer(real), grad: pointer(real), lr: real, count: uint32):
+    def body(data: pointer(real), grad: pointer(real), numbers: pointer(real), clock: pointer(uint32), count: uint32):
         i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         if i < count:
+            lr = numbers[clock[1]]
             data[i] += grad[i] * -lr
 
     return body
@@ -43,10 +45,17 @@ def momentum(real, nesterov):
     """A step along the velocity, or from where that leads."""
 
     def body(
-        data: pointer(real), grad: pointer(real), velocity: pointer(real), lr: real, momentum: real, count: uint32
+        data: pointer(real),
+        grad: pointer(real),
+        velocity: pointer(real),
+        numbers: pointer(real),
+        clock: pointer(uint32),
+        count: uint32,
     ):
         i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         if i < count:
+            row = uint32(clock[1] * 2)
+            lr, momentum = numbers[row], numbers[row + uint32(1)]
             moved = momentum * velocity[i] + grad[i]
             velocity[i] = moved
             data[i] += (grad[i] + momentum * moved if nesterov else moved) * -lr
@@ -62,14 +71,15 @@ def rmsprop(real):
         data: pointer(real),
         grad: pointer(real),
         average: pointer(real),
-        lr: real,
-        decay: real,
-        fresh: real,
-        eps: real,
+        numbers: pointer(real),
+        clock: pointer(uint32),
         count: uint32,
     ):
         i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         if i < count:
+            row = uint32(clock[1] * 4)
+            lr, decay = numbers[row], numbers[row + uint32(1)]
+            fresh, eps = numbers[row + uint32(2)], numbers[row + uint32(3)]
             g = grad[i]
             mean = average[i] * decay + fresh * g * g
             average[i] = mean
@@ -87,18 +97,16 @@ def adam(real):
         grad: pointer(real),
         first: pointer(real),
         second: pointer(real),
-        lr: real,
-        beta1: real,
-        fresh1: real,
-        beta2: real,
-        fresh2: real,
-        eps: real,
-        root: real,
-        shrink: real,
+        numbers: pointer(real),
+        clock: pointer(uint32),
         count: uint32,
     ):
         i = uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         if i < count:
+            row = uint32(clock[1] * 8)
+            lr, beta1, fresh1 = numbers[row], numbers[row + uint32(1)], numbers[row + uint32(2)]
+            beta2, fresh2, eps = numbers[row + uint32(3)], numbers[row + uint32(4)], numbers[row + uint32(5)]
+            root, shrink = numbers[row + uint32(6)], numbers[row + uint32(7)]
             g = grad[i]
             m = beta1 * first[i] + fresh1 * g
             v = beta2 * second[i] + fresh2 * g * g
