@@ -44,7 +44,7 @@ def budgets():
             constants = [constant(one, None) for one in entry.get("constants", ())]
             yield Budget(entry["make"], make(*constants), entry.get("registers", REGISTERS), True)
             continue
-        for real in (language.float32, language.float64):
+        for real in map(WORDS.get, entry.get("types", ("float32", "float64"))):
             constants = [constant(one, real) for one in entry.get("constants", ())]
             double = real is language.float64 or "double" in entry
             yield Budget(entry["make"], make(real, *constants), entry.get(real.name, REGISTERS), double)
