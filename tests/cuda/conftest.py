@@ -16,6 +16,10 @@ def device(request):
 
 
 @pytest.fixture
-def gpu(device):
-    """The same under the name that says what it stands for."""
-    return device
+def gpu():
+    """The same in one order of threads, for what takes long; test_barriers.py runs those kernels in both."""
+    pytest.importorskip("greenlet", reason="the runner of GPU kernels needs greenlet")
+    from simt import SimtDevice
+
+    with use(SimtDevice()) as device:
+        yield device

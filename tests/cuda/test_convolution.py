@@ -13,15 +13,14 @@ from fastcnn.errors import ConfigError, DTypeError, ShapeError
 SHAPES = {
     "one pixel": ((1, 1, 1, 1), (1, 1, 1, 1), 1, 0, 1),
     "Gorgonia's first": ((2, 1, 6, 6), (5, 1, 3, 3), 1, 1, 1),
-    "two tiles of channels": ((1, 3, 3, 4), (65, 3, 2, 2), 1, 0, 1),
+    "two tiles of channels": ((1, 1, 3, 4), (65, 1, 2, 2), 1, 0, 1),
     "two tiles of pixels": ((3, 2, 5, 5), (3, 2, 3, 3), 1, 1, 1),
     "uneven in everything": ((2, 3, 8, 7), (4, 3, 3, 2), (2, 1), (1, 2), (1, 2)),
     "strides beyond the filter": ((1, 2, 9, 10), (3, 2, 2, 2), (3, 4), 1, 1),
     "padding beyond the filter": ((1, 1, 3, 3), (2, 1, 2, 2), 1, 3, 1),
-    "many channels": ((1, 33, 3, 3), (17, 33, 3, 3), 1, 1, 1),
+    "many channels": ((1, 17, 3, 3), (3, 17, 3, 3), 1, 1, 1),
 }
 every_shape = pytest.mark.parametrize("shapes", SHAPES.values(), ids=SHAPES.keys())
-every_algorithm = pytest.mark.parametrize("algorithm", ("direct", "im2col"))
 
 
 def arrays_of(shapes, fill, dtype):
@@ -34,8 +33,18 @@ def arrays_of(shapes, fill, dtype):
 
 
 @every_shape
-@every_algorithm
-def test_all_directions_are_exact_on_integers(gpu, shapes, algorithm):
+def test_all_directions_are_exact_on_integers(gpu, shapes):
+    check(shapes, "direct")
+
+
+@pytest.mark.parametrize("name", ["uneven in everything", "Gorgonia's first"])
+def test_convolving_columns_is_exact_on_integers(gpu, name):
+    check(SHAPES[name], "im2col")
+    assert {name.split("(")[0] for name in gpu.launched} >= {"im2col", "col2im"}
+
+
+def check(shapes, algorithm):
+    """Hold forward and backwards to the oracle."""
     x, weight, bias, dy, geometry = arrays_of(shapes, integers, np.float32)
     on_gpu, how = [to_device(array) for array in (x, weight, bias, dy)], (*geometry, algorithm)
     y = convolution.conv2d(*on_gpu[:3], *how)

@@ -7,6 +7,7 @@ from support import every_dtype, reals
 from there import there
 
 from fastcnn.backends import cpu, reference
+from fastcnn.backends.cuda.array import empty
 from fastcnn.errors import DTypeError, ShapeError
 
 SHAPES = ((1, 1), (9, 3), (5, 10), (2, 15), (1, 17), (2, 32), (3, 33), (1, 300))
@@ -133,7 +134,7 @@ def test_soft_targets_of_another_type_are_refused(device):
     with pytest.raises(DTypeError, match="target is float64 but its partner is float32"):
         there("cross_entropy", X, X.astype(np.float64))
     with pytest.raises(DTypeError, match="target must be float32 or float64, got bool"):
-        there("cross_entropy", X, X.astype(bool))
+        there("cross_entropy", X, empty(X.shape, bool))
 
 
 # ---- extreme rows ----------------------------------------------------------------------------------------------------

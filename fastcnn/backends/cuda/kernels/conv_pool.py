@@ -135,7 +135,8 @@ def convolving(real, tiling, load, load_weight):
         corner = uint32(row * uint32(side * tile_width) + column * uint32(side))
         for i in range(sums_size):
             sums[i] = real(0)
-        for start in range(uint32(0), uint32(channels), uint32(stage)):
+        start = uint32(0)
+        while start < uint32(channels):
             e = uint32(t)
             while e < uint32(pixels):
                 c, cell = uint32(start + e // uint32(plane)), uint32(e % uint32(plane))
@@ -165,6 +166,7 @@ def convolving(real, tiling, load, load_weight):
                             seen[i * reach + j] = tile_x[uint32(at + uint32(i * tile_width) + uint32(j))]
                     multiply_rows(sums, seen, tile_w, uint32(c * uint32(taps * pitch) + group * uint32(lanes)))
             cuda.syncthreads()
+            start = uint32(start + uint32(stage))
 
     return convolve
 
@@ -212,8 +214,7 @@ def of_gradient(real, tiling, windows, pool, average):
             at = uint32(((n * uint32(channels) + c) * uint32(rows) + row) * uint32(columns) + column)
             cell = uint32(i % uint32(pool) * uint32(pool) + j % uint32(pool))
             passed = uint32(marks[at]) >> cell & uint32(1) == uint32(1) if average else uint32(marks[at]) == cell
-            if passed:
-                value = g[at]
+            value = g[at] if passed else real(0)
         return value
 
     return load

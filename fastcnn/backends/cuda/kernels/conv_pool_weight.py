@@ -112,8 +112,10 @@ def by_channel(real, sizes, strip, lanes, average):
         first_output = uint32(cuda.blockIdx.x // uint32(groups) * uint32(per_block))
         for i in range(sums_size):
             sums[i] = real(0)
-        for n in range(uint32(z * part), uint32(min(batch, uint32((z + 1) * part)))):
-            for top in range(uint32(0), uint32(rows), uint32(strip)):
+        n, last = uint32(z * part), uint32(min(batch, uint32((z + 1) * part)))
+        while n < last:
+            top = uint32(0)
+            while top < uint32(rows):
                 e = uint32(t)
                 while e < uint32(WARP * plane):
                     channel, cell = uint32(e // uint32(plane)), uint32(e % uint32(plane))
@@ -153,6 +155,8 @@ def by_channel(real, sizes, strip, lanes, average):
                             take(values, cells, tile_g, tile_marks, uint32(at + uint32(QUAD)))
                             add_second(sums, seen, values, cells)
                 cuda.syncthreads()
+                top = uint32(top + uint32(strip))
+            n = uint32(n + uint32(1))
         c = uint32(first_channel + lane)
         for i in range(lanes):
             o = uint32(first_output + first + uint32(i))
