@@ -1,7 +1,7 @@
 """NVIDIA GPUs: whether there is one to compute on, and arrays in its memory.
 
 ``model.to("cuda")`` moves a model there; it then takes such arrays, as `fastcnn.ops` does, and gives such arrays.
-Nothing of CUDA is imported before somebody asks for it. It takes ``pip install "fastcnn[cuda]"`` and a driver of NVIDIA's
+Nothing of CUDA is imported before somebody asks for it. It takes ``pip install "fastcnn[cuda]"`` and NVIDIA's driver
 for CUDA 13.
 """
 
@@ -9,7 +9,7 @@ from fastcnn.backends.cuda import device
 from fastcnn.backends.cuda.array import DeviceArray, to_device
 from fastcnn.errors import CudaError
 
-__all__ = ["CudaError", "DeviceArray", "is_available", "to_device", "why_not"]
+__all__ = ["CudaError", "DeviceArray", "is_available", "name", "to_device", "why_not"]
 
 
 def is_available() -> bool:
@@ -24,3 +24,12 @@ def why_not() -> str | None:
     except CudaError as error:
         return str(error)
     return None
+
+
+def name() -> str:
+    """What the GPU in use is called.
+
+    Raises:
+        CudaError: if there is none.
+    """
+    return device.current().name

@@ -6,6 +6,7 @@
 ((4000, 1, 28, 28), (1000, 1, 28, 28))
 """
 
+from fastcnn.data.device_images import DeviceImages
 from fastcnn.data.digits import mnist_style
 from fastcnn.data.download import fetch_mnist
 from fastcnn.data.idx import read_idx, write_idx
@@ -19,6 +20,7 @@ from fastcnn.places import cache_dir
 __all__ = [
     "ArraySamples",
     "Dataset",
+    "DeviceImages",
     "ImageSamples",
     "Samples",
     "cache_dir",

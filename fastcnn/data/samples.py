@@ -117,6 +117,8 @@ class ImageSamples:
     Attributes:
         images: As given.
         labels: As given.
+        numbers: What each of the 256 values of a byte becomes.
+        rows: The target of each class, ``(classes, classes)``; in the form "index" 1 and 0.
 
     Raises:
         DataError: if there is not one label for each image, or one is out of range.
@@ -144,8 +146,8 @@ class ImageSamples:
         self.scaling = choice(scaling, SCALINGS, "ImageSamples: scaling")
         self.form = choice(targets, FORMS, "ImageSamples: targets")
         self.classes = whole(classes, "ImageSamples: classes")
-        self._numbers = pixel_table(self.scaling, self.dtype)
-        self._rows = None if targets == "index" else _rows_of(self.form, self.classes, self.dtype)
+        self.numbers = pixel_table(self.scaling, self.dtype)
+        self.rows = _rows_of(self.form, self.classes, self.dtype)
         if self.images.dtype != np.uint8:
             raise DTypeError(f"ImageSamples: expected uint8 images, got {self.images.dtype}; pass the unscaled bytes")
         if self.images.ndim != 4:
@@ -164,12 +166,12 @@ class ImageSamples:
 
     def inputs(self, which: Which) -> Array:
         """The images `which` as a model takes them, ``(n, C, H, W)``."""
-        return self._numbers.take(self.images[which])
+        return self.numbers.take(self.images[which])
 
     def targets(self, which: Which) -> Array:
         """Their targets, ``(n, classes)``, or ``(n,)`` in the form "index"."""
         labels = self.labels[which]
-        return labels if self._rows is None else self._rows[labels]
+        return labels if self.form == "index" else self.rows[labels]
 
 
 def _rows_of(form: str, classes: int, dtype: str) -> Array:

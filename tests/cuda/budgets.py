@@ -39,19 +39,24 @@ def budgets():
     """Every listed kernel, for each type of elements that it has."""
     made = makers()
     for entry in LISTED:
-        make = made[entry["make"]]
+        make, constants = made[entry["make"]], entry.get("constants", [])
         if "real" not in inspect.signature(make).parameters:
-            constants = [constant(one, None) for one in entry.get("constants", ())]
-            yield Budget(entry["make"], make(*constants), entry.get("registers", REGISTERS), True)
+            yield Budget(entry["make"], make(*constant(constants, None)), entry.get("registers", REGISTERS), True)
             continue
         for real in map(WORDS.get, entry.get("types", ("float32", "float64"))):
-            constants = [constant(one, real) for one in entry.get("constants", ())]
+            kernel = make(real, *constant(constants, real))
             double = real is language.float64 or "double" in entry
-            yield Budget(entry["make"], make(real, *constants), entry.get(real.name, REGISTERS), double)
+            yield Budget(entry["make"], kernel, entry.get(real.name, REGISTERS), double)
 
 
 def constant(value, real):
     """A constant of the file as kernels take it."""
     if isinstance(value, list):
         return tuple(constant(one, real) for one in value)
-    return real if value == "real" else WORDS.get(value, value) if isinstance(value, str) else value
+    if isinstance(value, dict):
+        file, _, name = value["of"].partition(".")
+        named = {key: constant(one, real) for key, one in value.items() if key != "of"}
+        return getattr(import_module(f"{kernels.__name__}.{file}"), name)(**named)
+    if value == "real":
+        return real
+    return WORDS.get(value, value) if isinstance(value, str) else value

@@ -5,66 +5,40 @@ By the name of what makes the kernel; each runs it, and asserts what it gives.
 
 import numpy as np
 from numpy.testing import assert_array_equal
+from support import integers
+from there import there
 
 from fastcnn.backends import cuda, reference
-from fastcnn.backends.cuda import updates
 from fastcnn.backends.cuda.arguments import launch
 from fastcnn.backends.cuda.array import empty, to_device
-from fastcnn.backends.cuda.kernels import conv_pool_weight
-from fastcnn.backends.cuda.kernels import updates as update_kernels
+from fastcnn.backends.cuda.kernels import conv_pool_weight, updates
 from fastcnn.backends.cuda.language import float32
 
 
-def sum_squares():
-    assert updates.sum_of_squares(to_device(np.arange(300.0))) == np.sum(np.arange(300.0) ** 2)
+def agree(name, *arguments):
+    """The operation gives just what the oracle gives."""
+    assert_array_equal(there(name, *arguments), getattr(reference, name)(*arguments))
+
+
+def small(*shape):
+    return integers(np.random.default_rng(len(shape)), shape, np.float32)
 
 
 def sum_sums():
     result = to_device(np.zeros(1))
-    launch(update_kernels.sum_sums(), (1,), (update_kernels.THREADS,), to_device(np.arange(300.0)), result, 300)
+    launch(updates.sum_sums(), (1,), (updates.THREADS,), to_device(np.arange(300.0)), result, 300)
     assert_array_equal(result.numpy(), [np.sum(np.arange(300.0))])
 
 
-def integers(*shape):
-    return np.random.default_rng(1).integers(-3, 4, shape).astype(np.float32)
-
-
-def against_the_oracle(name, *arguments, **named):
-    """Hold one operation to the float64 oracle."""
-    sent = [to_device(one) if isinstance(one, np.ndarray) else one for one in arguments]
-    got = getattr(cuda, name)(*sent, **named).numpy()
-    assert_array_equal(got, getattr(reference, name)(*arguments, **named))
-
-
-def matmul():
-    against_the_oracle("matmul", integers(3, 33), integers(33, 2))
-
-
-def conv2d():
-    against_the_oracle("conv2d", integers(1, 5, 3, 3), integers(2, 5, 2, 2))
-
-
-def conv2d_backward_input():
-    against_the_oracle("conv2d_backward_input", integers(1, 5, 2, 2), integers(5, 2, 2, 2), (1, 2, 3, 3))
-
-
-def conv2d_backward_weight():
-    against_the_oracle("conv2d_backward_weight", integers(1, 2, 5, 5), integers(1, 1, 6, 6), (2, 1, 2, 2))
-
-
-def sum_channels():
-    against_the_oracle("conv2d_backward_bias", integers(2, 1, 200))
-
-
 def conv_pool():
-    inputs = (integers(1, 9, 4, 4), integers(2, 9, 3, 3))  # 9 channels go through shared memory in two stages
+    inputs = (small(1, 9, 4, 4), small(2, 9, 3, 3))  # 9 channels go through shared memory in two stages
     got = cuda.conv2d_relu_max_pool2d(*map(to_device, inputs), padding=1)
     for one, other in zip(got, reference.conv2d_relu_max_pool2d(*inputs, padding=1), strict=True):
         assert_array_equal(one.numpy(), other)
 
 
 def conv_pool_backward_input():
-    inputs = (integers(1, 1, 4, 4), integers(9, 1, 3, 3))
+    inputs = (small(1, 1, 4, 4), small(9, 1, 3, 3))
     y, argmax = reference.conv2d_relu_max_pool2d(*inputs, padding=1)
     forward = (np.ones(y.shape, np.float32), y.astype(np.float32), argmax, *inputs)
     got = cuda.conv2d_relu_max_pool2d_backward(*map(to_device, forward), padding=1)
@@ -73,7 +47,7 @@ def conv_pool_backward_input():
 
 def weight_gradient(make, channels, *constants):
     """Of two images in one part, which follow each other in shared memory."""
-    x, weight, dy = integers(2, channels, 4, 12), integers(1, channels, 3, 3), integers(2, 1, 2, 6)
+    x, weight, dy = small(2, channels, 4, 12), small(1, channels, 3, 3), small(2, 1, 2, 6)
     marks = (np.arange(dy.size) % 4).astype(np.uint8).reshape(dy.shape)
     sizes = conv_pool_weight.Windows(channels, 4, 12, 1, 3, 1, 2, 2, 6)
     kernel, dw = make(float32, sizes, *constants, False), empty(weight.shape, np.float32)
@@ -91,15 +65,19 @@ def by_window():
 
 
 EXERCISES = {
-    "conv_direct.conv2d": conv2d,
-    "conv_direct.conv2d_backward_input": conv2d_backward_input,
-    "conv_direct.conv2d_backward_weight": conv2d_backward_weight,
     "conv_pool.conv_pool": conv_pool,
     "conv_pool.conv_pool_backward_input": conv_pool_backward_input,
     "conv_pool_weight.by_channel": by_channel,
     "conv_pool_weight.by_window": by_window,
-    "gemm.matmul": matmul,
-    "reductions.sum_channels": sum_channels,
-    "updates.sum_squares": sum_squares,
+    "conv_direct.conv2d": lambda: agree("conv2d", small(1, 4, 6, 7), small(3, 4, 3, 3)),
+    "conv_direct.conv2d_backward_input": lambda: agree(
+        "conv2d_backward_input", small(1, 4, 4, 5), small(4, 3, 3, 3), (1, 3, 6, 7)
+    ),
+    "conv_direct.conv2d_backward_weight": lambda: agree(
+        "conv2d_backward_weight", small(1, 4, 6, 7), small(1, 3, 8, 9), (4, 3, 3, 3)
+    ),
+    "gemm.matmul": lambda: agree("matmul", small(9, 40), small(40, 7)),
+    "reductions.sum_channels": lambda: agree("conv2d_backward_bias", small(2, 3, 9, 31)),
+    "updates.sum_squares": lambda: agree("sum_of_squares", np.arange(300.0)),
     "updates.sum_sums": sum_sums,
 }

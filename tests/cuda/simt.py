@@ -6,6 +6,7 @@ and finds what stood there before: NaN in floats, an absurd number in integers. 
 zero that should be unsigned, and barriers that only part of a block reaches are errors here; a GPU would say nothing.
 """
 
+import ctypes
 import dis
 import sys
 from contextvars import copy_context
@@ -191,20 +192,39 @@ def barriers(function):
     return found.union(*(barriers(one.function) for one in called if isinstance(one, language.Inline)))
 
 
+class Borrowed(np.ndarray):
+    """Memory with an owner."""
+
+
 class SimtDevice:
     """The device; threads take turns from the first to the last, or with `order` -1 from the last to the first.
 
     One barrier, `without`, of those that `barriers` finds, can be left out, to see whether a test sees it.
     """
 
+    name = "a GPU played by the CPU"
+    place = (1, 0)  # DLPack's CPU
+
     def __init__(self, order=1, without=None):
         self.order = order
         self.without = without
         self.launched = []  # names of kernels
+        self.finished = []  # streams that were waited for
         self.recording = None  # a list while launches and copies are recorded
 
     def allocate(self, size):
         return np.full(size, 0xFF, np.uint8)  # NaN, as float32 and float64
+
+    def borrow(self, address, size, owner):
+        memory = np.frombuffer((ctypes.c_uint8 * size).from_address(address), np.uint8).view(Borrowed)
+        memory.owner = owner
+        return memory
+
+    def address(self, memory):
+        return memory.ctypes.data
+
+    def finish(self, stream=None):
+        self.finished.append(stream)
 
     def at(self, memory, start, dtype, size):
         return Memory(memory[start : start + size * dtype.itemsize].view(dtype))

@@ -1,5 +1,7 @@
 """The device of the GPU over a driver that a test plays: arguments, memory, records, and what it says of failures."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,26 @@ def test_kernels_get_their_arguments(driver):
     y = empty((4,), "float32")
     relu(x, y)
     np.testing.assert_array_equal(y.numpy(), [0, 0, 2, 3])
+
+
+def test_memory_of_other_libraries_is_used_in_place(driver):
+    (address,) = driver.allocate(12)
+
+    class Foreign:
+        __cuda_array_interface__: ClassVar = {
+            "shape": (3,),
+            "typestr": "<f4",
+            "data": (address, False),
+            "version": 3,
+            "stream": 7,
+        }
+
+    array = to_device(Foreign()).write([-1, 0, 2])
+    assert array.__dlpack_device__() == (2, 0)
+    assert array[1:].__cuda_array_interface__["data"] == (address + 4, False)
+    relu(array, array)
+    np.testing.assert_array_equal(array.copy().numpy(), [0, 0, 2])
+    assert array.memory.owner.__class__ is Foreign
 
 
 def test_memory_is_used_again(driver):

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastcnn.backends.cuda.array import DeviceArray, to_device
 
-SUBJECTS = ("pointwise", "pooling", "rows", "updates")
+SUBJECTS = ("convolution", "fused", "linear", "pointwise", "pooling", "rows", "updates")
 
 
 def operation(name):

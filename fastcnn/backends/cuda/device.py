@@ -14,10 +14,27 @@ from fastcnn.backends.cuda.language import Kernel
 
 
 class Device(Protocol):
-    """A device; all it does is done in order."""
+    """A device; all it does is done in order.
+
+    Attributes:
+        name: What it is called.
+        place: What DLPack calls it: the kind of device, and its number.
+    """
+
+    name: str
+    place: tuple[int, int]
 
     def allocate(self, size: int) -> Any:
         """Memory of `size` bytes, whatever stands there, as a thing that `at` takes; let go with the thing."""
+
+    def borrow(self, address: int, size: int, owner: Any) -> Any:
+        """The same for `size` bytes of somebody else's memory on the device; keeps the owner."""
+
+    def address(self, memory: Any) -> int:
+        """Where the memory begins."""
+
+    def finish(self, stream: int | None = None) -> None:
+        """Wait until all that was asked for is done; or all that somebody asked of another of CUDA's streams."""
 
     def at(self, memory: Any, start: int, dtype: np.dtype[Any], size: int) -> Any:
         """What a kernel gets for `size` elements from byte `start` of the memory."""

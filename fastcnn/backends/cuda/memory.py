@@ -26,6 +26,16 @@ class Block:
         self.pool.free[self.size].append(self.memory)
 
 
+class Borrowed:
+    """Memory of another library, which keeps it while its owner is held."""
+
+    __slots__ = ("memory", "owner")
+
+    def __init__(self, memory: int, owner: Any) -> None:
+        self.memory = memory
+        self.owner = owner
+
+
 class Pool:
     """Free memory by size.
 

@@ -13,7 +13,7 @@ import numpy as np
 from fastcnn.backends.cuda import language
 from fastcnn.backends.cuda.compiler import INSTALL, machine_code
 from fastcnn.backends.cuda.language import Kernel, Pointer
-from fastcnn.backends.cuda.memory import Block, Pool
+from fastcnn.backends.cuda.memory import Block, Borrowed, Pool
 from fastcnn.errors import CudaError
 
 SCALARS = {
@@ -23,6 +23,7 @@ SCALARS = {
     language.uint32: ctypes.c_uint32,
     language.uint64: ctypes.c_uint64,
 }
+DLPACK_CUDA = 2
 LOST = "what the GPU computed since the last copy from it is lost"
 
 
@@ -54,6 +55,7 @@ class NvidiaDevice:
             raise CudaError("no GPU can be used: CUDA shows none on this machine; train on the CPU (--device cpu)")
         number = self._call("no GPU can be used", "cuDeviceGet", 0)
         self.name = self._call("no GPU can be used", "cuDeviceGetName", 256, number).split(b"\0")[0].decode()
+        self.place = (DLPACK_CUDA, 0)
         kinds = self._driver.CUdevice_attribute
         major, minor = (
             self._call("no GPU can be used", "cuDeviceGetAttribute", kind, number)
@@ -98,22 +100,31 @@ class NvidiaDevice:
     def _release(self, memory: int) -> None:
         self._call("memory of the GPU could not be given back", "cuMemFree", memory)
 
-    def at(self, memory: Block, start: int, dtype: np.dtype[Any], size: int) -> int:
+    def borrow(self, address: int, size: int, owner: Any) -> Borrowed:
+        return Borrowed(address, owner)
+
+    def address(self, memory: Block | Borrowed) -> int:
+        return int(memory.memory)
+
+    def finish(self, stream: int | None = None) -> None:
+        self._call("the GPU failed", "cuStreamSynchronize", self._stream if stream is None else stream)
+
+    def at(self, memory: Block | Borrowed, start: int, dtype: np.dtype[Any], size: int) -> int:
         return int(memory.memory) + start
 
-    def write(self, memory: Block, start: int, values: np.ndarray[Any, Any]) -> None:
+    def write(self, memory: Block | Borrowed, start: int, values: np.ndarray[Any, Any]) -> None:
         place = memory.memory + start
         what = "a copy to the GPU failed"
         self._call(what, "cuMemcpyHtoDAsync", place, values.ctypes.data, values.nbytes, self._stream)
         self._call(what, "cuStreamSynchronize", self._stream)  # until then the host may not change the values
 
-    def read(self, memory: Block, start: int, into: np.ndarray[Any, Any]) -> None:
+    def read(self, memory: Block | Borrowed, start: int, into: np.ndarray[Any, Any]) -> None:
         place = memory.memory + start
         what = "a copy from the GPU failed"
         self._call(what, "cuMemcpyDtoHAsync", into.ctypes.data, place, into.nbytes, self._stream)
         self._call(what, "cuStreamSynchronize", self._stream)
 
-    def copy(self, source: Block, start: int, target: Block, to: int, size: int) -> None:
+    def copy(self, source: Block | Borrowed, start: int, target: Block | Borrowed, to: int, size: int) -> None:
         places = (target.memory + to, source.memory + start)
         self._call("a copy on the GPU failed", "cuMemcpyDtoDAsync", *places, size, self._stream)
 

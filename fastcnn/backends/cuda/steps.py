@@ -55,7 +55,6 @@ class Record:
         self._tables: list[tuple[DeviceArray, list[Sequence[float]]]] = []
         self._next = 0  # which table is asked for next, while rows are counted out
         self._making = True
-        self._since = 0  # steps since the record was made
 
         def whole_step() -> None:
             work()
@@ -76,10 +75,14 @@ class Record:
         rows.append(values)
         return table
 
-    def repeat(self, steps: int, count_out: Callable[[int], None]) -> None:
-        """Do the work `steps` times; ``count_out(i)`` must ask for all numbers of step i, in the recorded order.
+    def repeat(self, steps: int, count_out: Callable[[int], None], since: int = 0) -> None:
+        """Do the work of `steps` steps.
 
-        What it launches is not run.
+        Args:
+            steps: How many.
+            count_out: ``count_out(i)`` must ask for all numbers of step i, in the recorded order. What it launches is
+                not run.
+            since: How many steps after the recorded one the first of these is.
         """
         if steps > self.rows:
             raise ConfigError(f"Record: {steps} steps asked for, there is room for {self.rows}")
@@ -89,10 +92,9 @@ class Record:
         for table, rows in self._tables:
             table[:steps].write(rows)
             rows.clear()
-        self.clock.write([self._since % 2**32, 0])
+        self.clock.write([since % 2**32, 0])
         for _ in range(steps):
             self._launch()
-        self._since += steps
 
 
 class Unmoved:
