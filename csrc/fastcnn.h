@@ -9,6 +9,7 @@
  *   memory       none allocated; scratch comes from the caller, who asks *_workspace() for the number of bytes
  *   weight       NULL in conv2d and conv_pool: the scratch is as the last call with this shape, algorithm, number of
  *                workers and weight left it, and still holds the weight as the kernel packed it
+ *   argmax       NULL in conv_pool: not wanted
  *   threads      `workers` threads share the work; results are the same bits for every number of workers
  *   denormals    flushed to zero while a kernel runs; the caller's floating-point state is restored
  */

@@ -89,8 +89,9 @@ def conv_pool(
     p: float,
     seed: int,
     offset: int,
+    for_backward: bool,
     packed: Packed | None = None,
-) -> tuple[_Array, _Array]: ...
+) -> tuple[_Array, _Array | None]: ...
 def conv_pool_backward_input(
     shape: ConvShape, pool: int, p: float, dy: _Array, y: _Array, argmax: _Array, weight: _Array
 ) -> _Array: ...

@@ -47,6 +47,19 @@ def test_a_stage_gives_what_its_layers_give(bias, size, pool):
         assert_allclose(fused, apart, rtol=0, atol=1e-11 * max(1, np.abs(apart).max()))
 
 
+@pytest.mark.parametrize("pool", [fc.MaxPool2d, fc.AvgPool2d])
+def test_a_stage_has_gradients_behind_an_evaluation_too(pool):
+    model = fc.Sequential(fc.Conv2d(2, 5, 3), fc.ReLU(), pool(2), dtype="float64")
+    assert len(stages_of(model)) == 1
+    x = np.random.default_rng(0).standard_normal((3, 2, 9, 8))
+    results = []
+    for training in (None, fc.Training()):
+        y, backward = model.forward(x, training)
+        results.append([y, backward(y), *(parameter.grad for parameter in model.parameters())])
+    for evaluated, trained in zip(*results, strict=True):
+        assert_array_equal(evaluated, trained)
+
+
 @pytest.mark.parametrize("dropout", [0.0, 0.2, 1.0])
 @pytest.mark.parametrize(("algorithm", "dtype"), [("direct", "float64"), ("winograd", "float32")])
 def test_a_stage_draws_as_its_dropout_does(algorithm, dtype, dropout):
