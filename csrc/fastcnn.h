@@ -143,6 +143,8 @@ fc_status fc_pool_shape_check(fc_pool_shape *shape, bool argmax); /* argmax: a b
                         int workers);                                                                                \
         void (*copy_rows)(int64_t rows, int64_t width, const real *from, int64_t from_pitch, real *to,               \
                           int64_t to_pitch, int workers);                                                            \
+        void (*look_up)(int64_t rows, int64_t width, const uint8_t *from, const int64_t *which, const real *table,   \
+                        real *to, int workers);                                                                      \
         void (*softmax)(int64_t rows, int64_t classes, const real *x, real *y, int workers);                         \
         void (*softmax_backward)(int64_t rows, int64_t classes, const real *dy, const real *y, real *dx,             \
                                  int workers);                                                                       \

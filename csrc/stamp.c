@@ -25,6 +25,7 @@
 #include "avg_pool.inc"
 #include "copy.inc"
 #include "im2col.inc"
+#include "look_up.inc"
 #include "matmul.inc"
 #include "max_pool.inc"
 #include "optimizer.inc"
@@ -116,6 +117,7 @@ const kernel_table FC_TABLE = {
     .add = add,
     .dropout = dropout,
     .copy_rows = copy_rows,
+    .look_up = look_up,
     .softmax = softmax,
     .softmax_backward = softmax_backward,
     .log_softmax = log_softmax,

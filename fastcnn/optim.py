@@ -14,7 +14,7 @@ import numpy as np
 from fastcnn import ops
 from fastcnn.errors import ConfigError, DataError, DTypeError, ShapeError
 from fastcnn.layers.arguments import positive, real, whole
-from fastcnn.layers.parameter import Array, Parameter, first_repeated, flat_runs
+from fastcnn.layers.parameter import Array, Parameter, first_repeated, flat_runs, flat_zeros
 
 
 class Common(TypedDict, total=False):
@@ -90,7 +90,7 @@ class Optimizer:
         self.clip_value = None if clip_value is None else positive(clip_value, f"{self.who}: clip_value")
         self.steps = 0
         size = sum(parameter.size for parameter in self.parameters)
-        self.state = {name: np.zeros(size, dtype) for name in self.state_names}
+        self.state = dict(zip(self.state_names, flat_zeros(len(self.state_names), size, dtype), strict=True))
 
     @property
     def lr(self) -> float:

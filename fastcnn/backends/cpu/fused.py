@@ -62,8 +62,8 @@ def conv2d_relu_max_pool2d_backward(
     dy, y = checked(who, "dy", dy, x.dtype), checked(who, "y", y, x.dtype)
     shape = conv_shape(x.shape, weight.shape, stride, padding, dilation, who)
     pooling = pool_shape(shape.output, pool_size, None, 0, who)
-    same_shape(who, "dy", dy, pooling.output, f"input {x.shape}")
-    same_shape(who, "y", y, pooling.output, f"input {x.shape}")
+    same_shape(who, "dy", dy, pooling.output, "input {}", x.shape)
+    same_shape(who, "y", y, pooling.output, "input {}", x.shape)
     argmax, number = argmax_of(who, argmax, pooling), algorithm_number(who, algorithm, shape)
     p, dy, y, weight = dropout_rate(who, p), plain(dy), plain(y), plain(weight)
     if (pool := one_pass(shape, pool_size, algorithm)) is not None:
@@ -138,7 +138,7 @@ def conv2d_relu_avg_pool2d_backward(
     weight, dy = checked(who, "weight", weight, x.dtype), checked(who, "dy", dy, x.dtype)
     shape = conv_shape(x.shape, weight.shape, stride, padding, dilation, who)
     pooling = _average_shape(shape, pool_size, who)
-    same_shape(who, "dy", dy, pooling.output, f"input {x.shape}")
+    same_shape(who, "dy", dy, pooling.output, "input {}", x.shape)
     active, number = window_bytes(who, "active", active, pooling), algorithm_number(who, algorithm, shape)
     dy, x, weight = plain(dy), plain(x), plain(weight)
     if one_pass(shape, pool_size, algorithm, "avg") is not None:
