@@ -87,7 +87,7 @@ def main() -> None:
     folder, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
     torch.set_num_threads(int(sys.argv[3]))
     torch.manual_seed(settings["seed"])
-    images, labels = (part[: settings["limit"]] for part in read(folder, "train", settings))
+    images, labels = read(folder, "train", settings)
     test_images, test_labels = read(folder, "t10k", settings)
     targets = targets_of(labels, settings["targets"])
     model = network(settings["dropout"])

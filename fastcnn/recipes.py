@@ -176,7 +176,6 @@ RECIPES: dict[str, Settings] = {
         schedule="one-cycle",
         warmup=0.2,
         epochs=1,
-        limit=45_000,
     ),
 }
 

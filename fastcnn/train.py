@@ -28,7 +28,7 @@ HELP = """Train a small convolutional network on MNIST.
 
 What is not given is the model's own: gorgonia runs with rmsprop on batches of 100, mxnet-scratch with sgd on the \
 summed loss of batches of 64, lenet5 with adam on batches of 64; each for 10 epochs. --recipe fast brings gorgonia's \
-network to 99 % of MNIST in one epoch of 45,000 images. --dry-run shows all settings.
+network to 99 % of MNIST in one epoch. --dry-run shows all settings.
 
 The run folder gets config.json, metrics.jsonl (a line per epoch), last.safetensors, best.safetensors (of the highest \
 test accuracy) and, where matplotlib is installed, curves.png. Ctrl-C ends a run and saves all of it, a crash costs \

@@ -47,7 +47,7 @@ MUTATIONS = [
     Mutation(
         "softmax: maximum of the first class only",
         "softmax.inc",
-        "most = blend(next > most, next, most);",
+        "most = blend((next > most) | (next != next), next, most);",
         "most = load_logits(x, classes);",
     ),
     Mutation("log_softmax backward: sum left out", "softmax.inc", " - exp_of(load_first(y + j, count)) * sum,", ","),
