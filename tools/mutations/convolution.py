@@ -72,6 +72,18 @@ MUTATIONS = [
         "+= plan->bias[m - channel];",
     ),
     Mutation(
+        "im2col input gradient: a single tap's rows not skipped",
+        "conv_im2col.inc",
+        "columns + h / s->stride_height * s->out_width",
+        "columns + h * s->out_width",
+    ),
+    Mutation(
+        "rows spread by a stride: what is left counted in cells",
+        "strides.inc",
+        "ceil_div(cells, 2) - k)}",
+        "cells / 2 - k)}",
+    ),
+    Mutation(
         "im2col input gradient: weights not turned",
         "conv_im2col.inc",
         "plan->weight[k * plan->shape->out_channels + panel * TILE_M + m]",
