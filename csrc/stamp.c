@@ -53,6 +53,10 @@
 
 #include "linear.inc"
 
+#include "pixels.inc"
+
+#include "correlate.inc"
+
 #include "conv_direct.inc"
 #include "conv_im2col.inc"
 #include "conv_weight.inc"

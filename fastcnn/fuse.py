@@ -200,7 +200,7 @@ def _stage(chain: Sequence[Any]) -> tuple[Layer | None, tuple[int, ...]]:
 
 
 def _fit(convolution: Conv2d, pool: MaxPool2d | AvgPool2d) -> bool:
-    plain = convolution.stride == (1, 1) and convolution.dilation == (1, 1) and convolution.algorithm != "im2col"
+    plain = convolution.stride == (1, 1) and convolution.dilation == (1, 1)
     side = pool.kernel_size[0]
     return plain and pool.kernel_size == pool.stride == (side, side) and pool.padding == (0, 0)
 

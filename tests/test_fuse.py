@@ -167,7 +167,6 @@ def test_only_plain_chains_become_stages():
     assert first(fc.Conv2d(1, 2, 3))
     assert not first(fc.Conv2d(1, 2, 3, stride=2))
     assert not first(fc.Conv2d(1, 2, 3, dilation=2))
-    assert not first(fc.Conv2d(1, 2, 3, algorithm="im2col"))
     assert not first(fc.Conv2d(1, 2, 3), Louder())
     assert not first(fc.Conv2d(1, 2, 3), fc.LeakyReLU())
     assert not first(fc.Conv2d(1, 2, 3), pool=fc.MaxPool2d(3, stride=2))
@@ -236,6 +235,13 @@ def test_the_summary_names_the_kernels_of_layers_that_one_kernel_does_not_take()
     assert kernels == ["conv_im2col", "pointwise", "max_pool", "pointwise"]
     model = fc.Sequential(fc.Conv2d(1, 4, 9), fc.ReLU(), fc.MaxPool2d(2))
     assert [place.kernel for place in model.places((1, 1, 28, 28))] == ["conv_direct", "pointwise", "max_pool"]
+
+
+def test_a_convolution_built_with_columns_takes_one_pass_when_it_may():
+    model = fc.Sequential(fc.Conv2d(1, 32, 3, padding=1, algorithm="im2col"), fc.ReLU(), fc.MaxPool2d(2))
+    assert model.places((1, 1, 28, 28))[0].kernel == "conv_im2col"
+    model.convolve("direct")
+    assert [place.kernel for place in model.places((1, 1, 28, 28))] == ["conv_pool", "in conv1", "in conv1"]
 
 
 def test_the_summary_names_the_kernel_of_a_stage_with_average_pooling():
