@@ -225,6 +225,12 @@ static inline void fc_copy_rows(fc_target on, int64_t rows, int64_t width, const
     FC_CALL(on, copy_rows, rows, width, from, from_pitch, to, to_pitch, on.workers);
 }
 
+static inline void fc_look_up(fc_target on, int64_t rows, int64_t width, const uint8_t *from, const int64_t *which,
+                              const void *table, void *to)
+{
+    FC_CALL(on, look_up, rows, width, from, which, table, to, on.workers);
+}
+
 static inline void fc_softmax(fc_target on, int64_t rows, int64_t classes, const void *x, void *y)
 {
     FC_CALL(on, softmax, rows, classes, x, y, on.workers);

@@ -9,6 +9,7 @@
  *   memory       none allocated; scratch comes from the caller, who asks *_workspace() for the number of bytes
  *   weight       NULL in conv2d and conv_pool: the scratch is as the last call with this shape, algorithm, number of
  *                workers and weight left it, and still holds the weight as the kernel packed it
+ *   argmax       NULL in conv_pool: not wanted
  *   threads      `workers` threads share the work; results are the same bits for every number of workers
  *   denormals    flushed to zero while a kernel runs; the caller's floating-point state is restored
  */
@@ -142,6 +143,8 @@ fc_status fc_pool_shape_check(fc_pool_shape *shape, bool argmax); /* argmax: a b
                         int workers);                                                                                \
         void (*copy_rows)(int64_t rows, int64_t width, const real *from, int64_t from_pitch, real *to,               \
                           int64_t to_pitch, int workers);                                                            \
+        void (*look_up)(int64_t rows, int64_t width, const uint8_t *from, const int64_t *which, const real *table,   \
+                        real *to, int workers);                                                                      \
         void (*softmax)(int64_t rows, int64_t classes, const real *x, real *y, int workers);                         \
         void (*softmax_backward)(int64_t rows, int64_t classes, const real *dy, const real *y, real *dx,             \
                                  int workers);                                                                       \

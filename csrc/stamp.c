@@ -25,6 +25,7 @@
 #include "avg_pool.inc"
 #include "copy.inc"
 #include "im2col.inc"
+#include "look_up.inc"
 #include "matmul.inc"
 #include "max_pool.inc"
 #include "optimizer.inc"
@@ -51,6 +52,10 @@
 #include "sparse.inc"
 
 #include "linear.inc"
+
+#include "pixels.inc"
+
+#include "correlate.inc"
 
 #include "conv_direct.inc"
 #include "conv_im2col.inc"
@@ -116,6 +121,7 @@ const kernel_table FC_TABLE = {
     .add = add,
     .dropout = dropout,
     .copy_rows = copy_rows,
+    .look_up = look_up,
     .softmax = softmax,
     .softmax_backward = softmax_backward,
     .log_softmax = log_softmax,

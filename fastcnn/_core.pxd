@@ -94,6 +94,7 @@ cdef extern from "dispatch.h" nogil:
     void fc_add(fc_target, int64_t, const void *, const void *, void *)
     void fc_dropout(fc_target, int64_t, const void *, double, uint64_t, uint64_t, void *)
     void fc_copy_rows(fc_target, int64_t, int64_t, const void *, int64_t, void *, int64_t)
+    void fc_look_up(fc_target, int64_t, int64_t, const uint8_t *, const int64_t *, const void *, void *)
     void fc_softmax(fc_target, int64_t, int64_t, const void *, void *)
     void fc_softmax_backward(fc_target, int64_t, int64_t, const void *, const void *, void *)
     void fc_log_softmax(fc_target, int64_t, int64_t, const void *, void *)

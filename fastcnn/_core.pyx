@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""The only door between Python and csrc/: one call per kernel. Level, threads, memory and shapes are in the files that
-it includes.
+"""The only door between Python and csrc/: one call per kernel. Checks, level, threads, memory and shapes are in the
+files that it includes.
 
-`_core` trusts its one caller, `fastcnn.backends.cpu`, to pass C-contiguous, aligned arrays of one dtype and of shapes
+Kernels trust their one caller, `fastcnn.backends.cpu`, to pass C-contiguous, aligned arrays of one dtype and of shapes
 that the shape objects below have accepted. Outputs come from a caching allocator; kernels run without the GIL.
 """
 
@@ -10,8 +10,11 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 cimport numpy as cnp
 
+import numpy as np
+
 cnp.import_array()
 
+include "_core_checks.pxi"
 include "_core_target.pxi"
 include "_core_memory.pxi"
 include "_core_shapes.pxi"
@@ -266,6 +269,28 @@ def concat_backward(cnp.ndarray dy, list shapes, int64_t rows):
         start += width
         parts.append(part)
     return tuple(parts)
+
+
+def all_within(cnp.ndarray which, int64_t count):
+    """Whether all of an int64 array are numbers from 0 to below `count`."""
+    cdef int64_t *number = <int64_t *>_data(which)
+    cdef int64_t i
+    for i in range(cnp.PyArray_SIZE(which)):
+        if not 0 <= number[i] < count:
+            return False
+    return True
+
+
+def look_up(cnp.ndarray images, cnp.ndarray which, cnp.ndarray table):
+    """table[images[which]], or table[images] where `which` is None: 256 numbers, bytes, int64, all within."""
+    cdef int64_t count = images.shape[0], rows = count if which is None else which.shape[0]
+    cdef int64_t width = cnp.PyArray_SIZE(images) // count if count else 0
+    cdef int64_t *which_data = NULL if which is None else <int64_t *>_data(which)
+    cdef cnp.ndarray numbers = _new((rows, *(<object>images).shape[1:]), cnp.PyArray_TYPE(table))
+    cdef fc_target on = _target(numbers, _elements_of_functions(numbers))
+    with nogil:
+        fc_look_up(on, rows, width, <uint8_t *>_data(images), which_data, _data(table), _data(numbers))
+    return numbers
 
 
 def softmax(cnp.ndarray x):

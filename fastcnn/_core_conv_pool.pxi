@@ -7,10 +7,12 @@ def conv_pool_fits(ConvShape shape, int64_t pool):
 
 
 def conv_pool(ConvShape shape, PoolShape pooling, int64_t pool, bint average, int algorithm, cnp.ndarray x,
-              cnp.ndarray weight, cnp.ndarray bias, double p, uint64_t seed, uint64_t offset, Packed packed=None):
-    """y, dropped out where p > 0, and argmax; with `average`, which pixels of a window are active."""
+              cnp.ndarray weight, cnp.ndarray bias, double p, uint64_t seed, uint64_t offset, bint for_backward,
+              Packed packed=None):
+    """y, dropped out where p > 0, and argmax, None unless `for_backward`; with `average`, active pixels."""
     cdef cnp.ndarray y = _new(pooling.output, cnp.PyArray_TYPE(x))
-    cdef cnp.ndarray argmax = _new(pooling.output, cnp.NPY_UINT8)
+    cdef cnp.ndarray argmax = _new(pooling.output, cnp.NPY_UINT8) if for_backward else None
+    cdef void *argmax_data = NULL if argmax is None else _data(argmax)
     cdef fc_target on = _target(x, shape.work)
     cdef void *bias_data = NULL if bias is None else _data(bias)
     cdef fc_drop_rule dropout
@@ -20,7 +22,7 @@ def conv_pool(ConvShape shape, PoolShape pooling, int64_t pool, bint average, in
     cdef Scratch scratch = Scratch(size) if packed is None else packed.scratch
     with nogil:
         fc_conv_pool(on, &shape.c, pool, average, <fc_algorithm>algorithm, &dropout, _data(x), weight_data, bias_data,
-                     _data(y), <uint8_t *>_data(argmax), scratch.memory)
+                     _data(y), <uint8_t *>argmax_data, scratch.memory)
     return y, argmax
 
 

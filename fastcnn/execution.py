@@ -44,7 +44,7 @@ class Execution:
     def forward(self, x: Array, training: Training | None, dtype: np.dtype[Any], who: str) -> tuple[Any, Backward]:
         """``Model.forward``, for a checked input; `who` is the model, for messages."""
         wants_dx = training is None or training.input_gradient
-        wanted, skips = self._wanted[wants_dx], self._skips[wants_dx]
+        wanted, skips, watcher = self._wanted[wants_dx], self._skips[wants_dx], watch.current()
         shapes: dict[int, Shape] = {}
         backwards: list[Backward | None] = []
 
@@ -52,9 +52,10 @@ class Execution:
             layer = step.layer
             if step.target not in wanted:  # nobody asks this layer for a gradient: no need to remember how
                 backwards.append(None)
-                return _one_forward(layer, taken, training and training.for_layer(step.covers[-1], False))[0]
-            input_gradient = step.target not in skips
-            y, backward = _one_forward(layer, taken, training and training.for_layer(step.covers[-1], input_gradient))
+                told = training and training.for_layer(step.covers[-1], False)
+                return _one_forward(layer, taken, told, watcher)[0]
+            told = training and training.for_layer(step.covers[-1], step.target not in skips)
+            y, backward = _one_forward(layer, taken, told, watcher)
             backwards.append(backward)
             return y
 
@@ -68,7 +69,8 @@ class Execution:
                 if layer_backward is None:
                     continue
                 dx = layer_backward(gradients.pop(step.target))
-                for source, part in zip(step.sources, _parts(step.layer, dx, len(step.sources)), strict=True):
+                parts = _parts(step.layer, dx, len(step.sources)) if step.layer.takes_many else (dx,)
+                for source, part in zip(step.sources, parts, strict=True):
                     if source in wanted:
                         part = _fitting(part, shapes[source], dtype, step.layer, "its backward must return")
                         _accumulate(gradients, source, part)
@@ -78,11 +80,12 @@ class Execution:
 
     def evaluate(self, x: Array, dtype: np.dtype[Any]) -> Any:
         """``Model.__call__``, for a checked input."""
+        watcher = watch.current()
 
         def run(step: Step, taken: Any) -> Any:
-            if step.layer.is_model and watch.current() is None:
+            if step.layer.is_model and watcher is None:
                 return step.layer(taken)  # which lets go of its arrays one by one, too
-            return _one_forward(step.layer, taken, None)[0]
+            return _one_forward(step.layer, taken, None, watcher)[0]
 
         return self._run(x, run, dtype, {})
 
@@ -173,17 +176,16 @@ def _wrong_dtype(layer: Layer, y: Any, dtype: np.dtype[Any]) -> DTypeError:
     return DTypeError(f"{layer.who}: its forward gave {got} in a model of {dtype}; cast the result")
 
 
-def _one_forward(layer: Layer, taken: Any, training: Training | None) -> tuple[Any, Backward]:
-    watcher = watch.current()
+def _one_forward(
+    layer: Layer, taken: Any, training: Training | None, watcher: watch.Watch | None
+) -> tuple[Any, Backward]:
     if watcher is None:
         return layer.forward(taken, training)
     return watcher.forward(layer, taken, training, inner=layer.is_model)
 
 
 def _parts(layer: Layer, dx: Any, sources: int) -> tuple[Any, ...]:
-    """What a backward returned, as a tuple with a gradient for each array that its forward took."""
-    if not layer.takes_many:
-        return (dx,)
+    """What the backward of a layer that takes many returned, if it is a gradient for each array."""
     if not isinstance(dx, tuple) or len(dx) != sources:
         got = f"{len(dx)}" if isinstance(dx, tuple) else type(dx).__name__
         raise ShapeError(f"{layer.who}: its backward must return a tuple of {sources} gradients, got {got}")

@@ -81,29 +81,50 @@ class ConvStage(Layer):
     def prepared(self, input_shape: Shape) -> Callable[[Array], Array]:
         convolution = self.convolution
         bias = None if convolution.bias is None else convolution.bias.data
-        how = (1, convolution.padding, 1, self.pool.kernel_size, convolution.algorithm)
-        return prepared.conv2d_relu_pool2d(self.average, input_shape, convolution.weight.data, bias, *how)
+        return prepared.conv2d_relu_pool2d(self.average, input_shape, convolution.weight.data, bias, *self._how())
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
         step = Training.of(training)
-        wants_dx = step is None or step.input_gradient
-        weight, bias = self.convolution.weight, self.convolution.bias
-        how = (1, self.convolution.padding, 1, self.pool.kernel_size, self.convolution.algorithm)
-        p, seed, offset = 0.0, 0, 0
-        if step is not None and self.dropout is not None:
-            p, seed, offset = self.dropout.p, step.seed, step.offset
-        y, argmax = ops.conv2d_relu_max_pool2d(
-            x, weight.data, None if bias is None else bias.data, *how, p, seed, offset
-        )
+        y, kept = self._together(x, step, for_backward=step is not None)
 
         def backward(dy: Array) -> Array | None:
-            dx, dweight, dbias = ops.conv2d_relu_max_pool2d_backward(dy, y, argmax, x, weight.data, *how, p, wants_dx)
-            weight.grad = dweight
-            if bias is not None:
-                bias.grad = dbias
+            # evaluation keeps nothing for gradients: one who wants them nevertheless waits for it
+            found = self._together(x, step, for_backward=True)[1] if kept is None else kept
+            dx, self.convolution.weight.grad, dbias = self._gradients(dy, y, found, x, step)
+            if self.convolution.bias is not None:
+                self.convolution.bias.grad = dbias
             return dx
 
         return y, backward
+
+    def _together(self, x: Array, step: Training | None, for_backward: bool) -> tuple[Array, Any]:
+        """The output, and which pixels the gradient goes to; None without `for_backward`."""
+        bias = self.convolution.bias
+        p, seed, offset = 0.0, 0, 0
+        if step is not None and self.dropout is not None:
+            p, seed, offset = self.dropout.p, step.seed, step.offset
+        return ops.conv2d_relu_max_pool2d(
+            x,
+            self.convolution.weight.data,
+            None if bias is None else bias.data,
+            *self._how(),
+            p,
+            seed,
+            offset,
+            for_backward,
+        )
+
+    def _gradients(
+        self, dy: Array, y: Array, kept: Array, x: Array, step: Training | None
+    ) -> tuple[Array | None, Array, Array]:
+        p = 0.0 if step is None or self.dropout is None else self.dropout.p
+        return ops.conv2d_relu_max_pool2d_backward(
+            dy, y, kept, x, self.convolution.weight.data, *self._how(), p, step is None or step.input_gradient
+        )
+
+    def _how(self) -> tuple[int, tuple[int, int], int, tuple[int, int], str]:
+        """What ops take of the layers, from the stride to the algorithm."""
+        return 1, self.convolution.padding, 1, self.pool.kernel_size, self.convolution.algorithm
 
 
 class AverageStage(ConvStage):
@@ -112,21 +133,18 @@ class AverageStage(ConvStage):
     average = True
     algorithm_of = staticmethod(ops.conv2d_relu_avg_pool2d_algorithm)
 
-    def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Array, Backward]:
-        step = Training.of(training)
-        wants_dx = step is None or step.input_gradient
-        weight, bias = self.convolution.weight, self.convolution.bias
-        how = (1, self.convolution.padding, 1, self.pool.kernel_size, self.convolution.algorithm)
-        y, active = ops.conv2d_relu_avg_pool2d(x, weight.data, None if bias is None else bias.data, *how)
+    def _together(self, x: Array, step: Training | None, for_backward: bool) -> tuple[Array, Any]:
+        weight, bias = self.convolution.weight.data, self.convolution.bias
+        return ops.conv2d_relu_avg_pool2d(
+            x, weight, None if bias is None else bias.data, *self._how(), for_backward=for_backward
+        )
 
-        def backward(dy: Array) -> Array | None:
-            dx, dweight, dbias = ops.conv2d_relu_avg_pool2d_backward(dy, active, x, weight.data, *how, wants_dx)
-            weight.grad = dweight
-            if bias is not None:
-                bias.grad = dbias
-            return dx
-
-        return y, backward
+    def _gradients(
+        self, dy: Array, y: Array, kept: Array, x: Array, step: Training | None
+    ) -> tuple[Array | None, Array, Array]:
+        return ops.conv2d_relu_avg_pool2d_backward(
+            dy, kept, x, self.convolution.weight.data, *self._how(), step is None or step.input_gradient
+        )
 
 
 def one_by_one(layers: Sequence[Layer], sources: Sequence[tuple[int, ...]]) -> list[Step]:
@@ -182,7 +200,7 @@ def _stage(chain: Sequence[Any]) -> tuple[Layer | None, tuple[int, ...]]:
 
 
 def _fit(convolution: Conv2d, pool: MaxPool2d | AvgPool2d) -> bool:
-    plain = convolution.stride == (1, 1) and convolution.dilation == (1, 1) and convolution.algorithm != "im2col"
+    plain = convolution.stride == (1, 1) and convolution.dilation == (1, 1)
     side = pool.kernel_size[0]
     return plain and pool.kernel_size == pool.stride == (side, side) and pool.padding == (0, 0)
 

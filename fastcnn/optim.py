@@ -15,7 +15,7 @@ from fastcnn import ops
 from fastcnn.backends.choice import beside, host
 from fastcnn.errors import ConfigError, DataError, DTypeError, ShapeError
 from fastcnn.layers.arguments import positive, real, whole
-from fastcnn.layers.parameter import Array, Parameter, first_repeated, flat_runs
+from fastcnn.layers.parameter import Array, Parameter, first_repeated, flat_runs, flat_zeros
 
 
 class Common(TypedDict, total=False):
@@ -91,8 +91,9 @@ class Optimizer:
         self.clip_value = None if clip_value is None else positive(clip_value, f"{self.who}: clip_value")
         self.steps = 0
         size = sum(parameter.size for parameter in self.parameters)
+        zeros = flat_zeros(len(self.state_names), size, dtype)
         like = self.parameters[0].data
-        self.state = {name: beside(np.zeros(size, dtype), like) for name in self.state_names}
+        self.state = {name: beside(array, like) for name, array in zip(self.state_names, zeros, strict=True)}
 
     @property
     def lr(self) -> float:

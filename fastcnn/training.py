@@ -54,6 +54,8 @@ def train_step(model: Model, loss: Loss, optimizer: Optimizer, x: Array, y: Any)
     >>> costs[-1] < 0.1 < costs[0]
     True
     """
+    if not isinstance(optimizer, Optimizer):
+        raise ConfigError(f"train_step: the optimizer must be an instance of fastcnn.optim's, got {optimizer!r}")
     if loss.reduction == "none":
         raise ConfigError("train_step: the loss must be one number; use another reduction than 'none'")
     if not model.holds(optimizer.parameters):

@@ -47,6 +47,19 @@ def test_a_stage_gives_what_its_layers_give(bias, size, pool):
         assert_allclose(fused, apart, rtol=0, atol=1e-11 * max(1, np.abs(apart).max()))
 
 
+@pytest.mark.parametrize("pool", [fc.MaxPool2d, fc.AvgPool2d])
+def test_a_stage_has_gradients_behind_an_evaluation_too(pool):
+    model = fc.Sequential(fc.Conv2d(2, 5, 3), fc.ReLU(), pool(2), dtype="float64")
+    assert len(stages_of(model)) == 1
+    x = np.random.default_rng(0).standard_normal((3, 2, 9, 8))
+    results = []
+    for training in (None, fc.Training()):
+        y, backward = model.forward(x, training)
+        results.append([y, backward(y), *(parameter.grad for parameter in model.parameters())])
+    for evaluated, trained in zip(*results, strict=True):
+        assert_array_equal(evaluated, trained)
+
+
 @pytest.mark.parametrize("dropout", [0.0, 0.2, 1.0])
 @pytest.mark.parametrize(("algorithm", "dtype"), [("direct", "float64"), ("winograd", "float32")])
 def test_a_stage_draws_as_its_dropout_does(algorithm, dtype, dropout):
@@ -154,7 +167,6 @@ def test_only_plain_chains_become_stages():
     assert first(fc.Conv2d(1, 2, 3))
     assert not first(fc.Conv2d(1, 2, 3, stride=2))
     assert not first(fc.Conv2d(1, 2, 3, dilation=2))
-    assert not first(fc.Conv2d(1, 2, 3, algorithm="im2col"))
     assert not first(fc.Conv2d(1, 2, 3), Louder())
     assert not first(fc.Conv2d(1, 2, 3), fc.LeakyReLU())
     assert not first(fc.Conv2d(1, 2, 3), pool=fc.MaxPool2d(3, stride=2))
@@ -223,6 +235,13 @@ def test_the_summary_names_the_kernels_of_layers_that_one_kernel_does_not_take()
     assert kernels == ["conv_im2col", "pointwise", "max_pool", "pointwise"]
     model = fc.Sequential(fc.Conv2d(1, 4, 9), fc.ReLU(), fc.MaxPool2d(2))
     assert [place.kernel for place in model.places((1, 1, 28, 28))] == ["conv_direct", "pointwise", "max_pool"]
+
+
+def test_a_convolution_built_with_columns_takes_one_pass_when_it_may():
+    model = fc.Sequential(fc.Conv2d(1, 32, 3, padding=1, algorithm="im2col"), fc.ReLU(), fc.MaxPool2d(2))
+    assert model.places((1, 1, 28, 28))[0].kernel == "conv_im2col"
+    model.convolve("direct")
+    assert [place.kernel for place in model.places((1, 1, 28, 28))] == ["conv_pool", "in conv1", "in conv1"]
 
 
 def test_the_summary_names_the_kernel_of_a_stage_with_average_pooling():

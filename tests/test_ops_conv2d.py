@@ -35,6 +35,11 @@ LARGE_CASES = [
     ConvCase((11, 60, 41, 41), (3, 60, 1, 3), (1, 1), (0, 1), (1, 1), seed=5),
     ConvCase((9, 3, 20, 18), (7, 3, 3, 3), (1, 1), (1, 1), (1, 1), seed=6),
     ConvCase((3, 18, 11, 13), (33, 18, 1, 1), (1, 1), (0, 0), (1, 1), seed=7),
+    ConvCase((3, 20, 9, 35), (40, 20, 1, 1), (3, 2), (0, 0), (1, 1), seed=11),
+    # Where direct convolution has channels as lanes: in place; strided; only some rows follow each other in dx.
+    ConvCase((9, 6, 14, 14), (16, 6, 5, 5), (1, 1), (0, 0), (1, 1), seed=8),
+    ConvCase((8, 31, 9, 11), (47, 31, 3, 3), (2, 2), (1, 2), (1, 1), seed=9),
+    ConvCase((9, 15, 7, 9), (17, 15, 3, 3), (2, 1), (1, 1), (1, 1), seed=10),
 ]
 
 

@@ -154,6 +154,22 @@ def test_an_argmax_outside_its_window_is_refused_wherever_it_is(isa, case, windo
                 ops.conv2d_relu_max_pool2d_backward(y, y, wrong, x, weight, *case.geometry, window)
 
 
+@every_isa
+@every_dtype
+@pytest.mark.parametrize("algorithm", ["direct", "winograd", "im2col"])
+@pytest.mark.parametrize("case", [LARGE, SMALL_IMAGES, ONE_CHANNEL, STRIPS])
+@pytest.mark.parametrize("window", [1, 2, 3])
+def test_winners_may_be_left_out(isa, dtype, algorithm, case, window):
+    x, weight, bias, _ = case.arrays(reals, dtype)
+    x[0, 0, 2] = np.nan
+    how = (*case.geometry, window, algorithm, 0.3, 5, 9)
+    with use_isa(isa), poisoned_memory():
+        whole, _ = ops.conv2d_relu_max_pool2d(x, weight, bias, *how)
+        y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *how, for_backward=False)
+    assert argmax is None
+    assert_array_equal(y, whole)
+
+
 def test_the_input_gradient_may_be_left_out():
     x, weight, bias, _ = LARGE.arrays(reals, np.float32)
     y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *LARGE.geometry)

@@ -121,6 +121,20 @@ def test_by_winograd_a_stage_stays_within_the_promised_error(isa, dtype, side):
 
 @every_isa
 @every_dtype
+@pytest.mark.parametrize("algorithm", ["direct", "winograd", "im2col"])
+@pytest.mark.parametrize("case", CASES)
+def test_active_pixels_may_be_left_out(isa, dtype, algorithm, case):
+    x, weight, bias, _ = case.arrays(reals, dtype)
+    how = (*case.geometry, 2, algorithm)
+    with use_isa(isa), poisoned_memory():
+        whole, _ = ops.conv2d_relu_avg_pool2d(x, weight, bias, *how)
+        y, active = ops.conv2d_relu_avg_pool2d(x, weight, bias, *how, for_backward=False)
+    assert active is None
+    assert_array_equal(y, whole)
+
+
+@every_isa
+@every_dtype
 @given(case=conv_cases(), window=windows)
 def test_by_columns_the_bits_are_those_of_the_three_operations(isa, dtype, case, window):
     x, weight, bias, dy = pooled_case(case, window, reals, dtype)

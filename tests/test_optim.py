@@ -30,6 +30,14 @@ def parameters_in_an_arena(dtype, start=fc.init.zeros):
     return parameters
 
 
+@stateful
+def test_what_an_update_goes_through_begins_where_vectors_do(make):
+    parameters = parameters_in_an_arena("float64")
+    optimizer = make(parameters)
+    arrays = [parameters[0].arena.data, parameters[0].arena.grad, *optimizer.state.values()]
+    assert all(array.ctypes.data % 64 == 0 and not array.any() for array in arrays)
+
+
 def by_the_book(update, parameters, **common):
     """The weights after 50 steps of ``update(step, w, g, state)`` in float64, its gradients adjusted first.
 

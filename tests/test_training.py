@@ -44,6 +44,13 @@ def test_a_small_batch_is_learned_by_heart():
     assert (model(x).argmax(axis=1) == labels).all()
 
 
+def test_something_else_than_an_optimizer_is_refused_by_name():
+    model, _ = fresh()
+    for other in (model, model.freeze()):
+        with pytest.raises(fc.ConfigError, match=r"train_step: the optimizer must be .*, got None"):
+            fc.train_step(other, fc.CrossEntropyLoss(), None, *next(batches(1)))
+
+
 def test_the_value_is_the_cost_before_the_update():
     model = fc.Sequential(fc.Linear(3, CLASSES), dtype="float64")
     x, labels = np.eye(3), np.array([0, 1, 2])

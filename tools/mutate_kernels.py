@@ -34,6 +34,7 @@ LIKELIEST = {
     "avg_pool.inc": "test_ops_avg_pool.py",
     "copy.inc": "test_ops_joining.py",
     "linear.inc": "test_ops_linear.py",
+    "look_up.inc": "test_ops_look_up.py",
     "matmul.inc": "test_ops_matmul.py",
     "max_pool.inc": "test_ops_pool.py",
     "optimizer.inc": "test_ops_optimizer.py",

@@ -5,43 +5,14 @@ came, and what to do. A shape that was accepted once is remembered, so a trainin
 """
 
 from functools import lru_cache
-from operator import index
 
 from fastcnn import _core
+from fastcnn._core import dims as dims
+from fastcnn._core import pair as pair
 from fastcnn.errors import ShapeError
 
 Pair = tuple[int, int]
 Size = int | tuple[int, int] | list[int]
-
-
-def pair(value: Size, name: str, who: object) -> Pair:
-    """`value` as (height, width): an int stands for both.
-
-    Raises:
-        ShapeError: if it is neither an int nor a pair of ints.
-    """
-    if type(value) is int:  # as most callers write it
-        return (value, value)
-    if type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int:  # as layers do
-        return value
-    try:
-        if isinstance(value, tuple | list):
-            height, width = value
-            return (index(height), index(width))
-        return (index(value), index(value))
-    except (TypeError, ValueError):
-        raise ShapeError(f"{who}: {name} must be an int or a pair of ints, got {value!r}") from None
-
-
-def dims(shape: tuple[int, ...], rank: int, name: str, layout: str, who: object) -> tuple[int, ...]:
-    """`shape` as a tuple of `rank` ints, or a ShapeError that names the layout."""
-    try:
-        sizes = tuple(map(index, shape))
-    except TypeError:
-        raise ShapeError(f"{who}: {name} must be a shape {layout}, got {shape!r}") from None
-    if len(sizes) != rank:
-        raise ShapeError(f"{who}: {name} must have shape {layout}, got {sizes}")
-    return sizes
 
 
 def by(sizes: tuple[int, ...]) -> str:

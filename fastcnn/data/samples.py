@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcnn.backends.cpu.pixels import look_up
 from fastcnn.data.transforms import SCALINGS, check_labels, pixel_table, soft_targets
 from fastcnn.errors import ConfigError, DataError, DTypeError
 from fastcnn.layers.arguments import choice, float_dtype, whole
@@ -166,7 +167,7 @@ class ImageSamples:
 
     def inputs(self, which: Which) -> Array:
         """The images `which` as a model takes them, ``(n, C, H, W)``."""
-        return self.numbers.take(self.images[which])
+        return look_up(self.numbers, self.images, which)
 
     def targets(self, which: Which) -> Array:
         """Their targets, ``(n, classes)``, or ``(n,)`` in the form "index"."""

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastcnn.backends.cpu.pixels import look_up
 from fastcnn.errors import ConfigError, DataError, DTypeError
 
 SCALINGS = ("gorgonia", "unit", "standard")
@@ -65,7 +66,7 @@ def scale_pixels(images: NDArray[np.uint8], scaling: str, dtype: DTypeLike) -> N
     """
     if images.dtype != np.uint8:
         raise DTypeError(f"scale_pixels: expected uint8 images, got {images.dtype}; pass the unscaled bytes")
-    return pixel_table(scaling, dtype).take(images)
+    return look_up(pixel_table(scaling, dtype), np.atleast_1d(images)).reshape(images.shape)
 
 
 def soft_targets(labels: NDArray[np.integer[Any]], dtype: DTypeLike, classes: int = 10) -> NDArray[Any]:

@@ -21,14 +21,16 @@ def conv2d_relu_max_pool2d(
     p: float = 0.0,
     seed: int = 0,
     offset: int = 0,
-) -> tuple[Array, Array]:
+    for_backward: bool = True,
+) -> tuple[Array, Array | None]:
     """``max_pool2d(relu(conv2d(x, weight, bias, ...)), pool_size)`` -> y (N, O, PH, PW), argmax alike; and dropout.
 
     The windows of the pooling lie side by side, without padding. The arguments up to `algorithm` but `pool_size` are
     those of `conv2d`, y and argmax those of `max_pool2d`, but that ``dropout(y, p, seed, offset)`` takes the place of y
     where p is not 0. One kernel does it all where it can (see `conv2d_relu_max_pool2d_algorithm`); the convolution's
     output is then never stored, and its sums go in another order than those of `conv2d`. Otherwise, and with algorithm
-    "im2col", the kernels of each operation run one after the other and give their very bits.
+    "im2col", the kernels of each operation run one after the other and give their very bits. argmax is None without
+    `for_backward`, and costs nothing.
 
     >>> x, weight = np.arange(9.0).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2))
     >>> y, argmax = conv2d_relu_max_pool2d(x, weight)
@@ -36,7 +38,7 @@ def conv2d_relu_max_pool2d(
     (array([[[[24.]]]]), array([[[[3]]]], dtype=uint8))
     """
     return backend_of(x).conv2d_relu_max_pool2d(
-        x, weight, bias, stride, padding, dilation, pool_size, algorithm, p, seed, offset
+        x, weight, bias, stride, padding, dilation, pool_size, algorithm, p, seed, offset, for_backward
     )
 
 
@@ -106,11 +108,13 @@ def conv2d_relu_avg_pool2d(
     dilation: Size = 1,
     pool_size: Size = 2,
     algorithm: str = "auto",
-) -> tuple[Array, Array]:
+    for_backward: bool = True,
+) -> tuple[Array, Array | None]:
     """``avg_pool2d(relu(conv2d(x, weight, bias, ...)), pool_size)`` -> y (N, O, PH, PW), active alike, uint8.
 
     As `conv2d_relu_max_pool2d`, with the mean of each window instead of its largest pixel. Bit ``p`` of an ``active``
     says that ReLU let pixel ``p`` of the window through, counted along its rows: the pixel is above 0, or NaN.
+    active is None without `for_backward`.
 
     Raises:
         ShapeError: also for windows of more than 8 pixels.
@@ -120,7 +124,9 @@ def conv2d_relu_avg_pool2d(
     >>> y, active
     (array([[[[3.]]]]), array([[[[12]]]], dtype=uint8))
     """
-    return backend_of(x).conv2d_relu_avg_pool2d(x, weight, bias, stride, padding, dilation, pool_size, algorithm)
+    return backend_of(x).conv2d_relu_avg_pool2d(
+        x, weight, bias, stride, padding, dilation, pool_size, algorithm, for_backward
+    )
 
 
 def conv2d_relu_avg_pool2d_backward(

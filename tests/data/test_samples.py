@@ -33,6 +33,12 @@ def test_labels_become_targets(which, form, on, off):
     assert ImageSamples(IMAGES, LABELS, targets=form).targets(which).dtype == np.float32
 
 
+@pytest.mark.parametrize("number", [6, -7])
+def test_an_image_that_is_not_there_is_an_error(number):
+    with pytest.raises(IndexError, match=f"index {number} is out of bounds"):
+        ImageSamples(IMAGES, LABELS).inputs(np.array([0, number]))
+
+
 def test_labels_may_stay_as_they_are():
     np.testing.assert_array_equal(ImageSamples(IMAGES, LABELS, targets="index").targets(slice(2, 5)), LABELS[2:5])
 

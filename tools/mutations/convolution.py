@@ -23,7 +23,7 @@ MUTATIONS = [
     ),
     Mutation(
         "direct: kernel rows left out that see the image",
-        "conv_direct.inc",
+        "correlate.inc",
         "next.first != seen.first || ",
         "",
     ),
@@ -33,7 +33,26 @@ MUTATIONS = [
         ".reach = (first - second)",
         ".reach = (second - first)",
     ),
-    Mutation("direct forward: bias not added", "conv_direct.inc", "c->width - j) + bias,", "c->width - j),"),
+    Mutation("direct forward: bias not added", "correlate.inc", "c->width - j) + bias,", "c->width - j),"),
+    Mutation("direct with lanes: bias not added", "pixels.inc", "sum[p][v] + bias[v]", "sum[p][v]"),
+    Mutation(
+        "direct with lanes: a row's zeros counted as its neighbour's",
+        "correlate.inc",
+        "kernel_rows(c, top + i, count), bias",
+        "kernel_rows(c, top, count), bias",
+    ),
+    Mutation(
+        "direct with lanes: rows that are apart turned around together",
+        "correlate.inc",
+        "return row_step == width ? min_size",
+        "return true ? min_size",
+    ),
+    Mutation(
+        "direct: zeros around the image not written",
+        "conv_direct.inc",
+        "row_taps(s, &plan.input, plan.at);\n    memset(plan.padded, 0,",
+        "row_taps(s, &plan.input, plan.at);\n    memset(plan.padded, 1,",
+    ),
     Mutation(
         "direct input gradient: every tap takes the weights of the first row",
         "conv_direct.inc",
@@ -51,6 +70,18 @@ MUTATIONS = [
         "conv_im2col.inc",
         "+= plan->bias[m];",
         "+= plan->bias[m - channel];",
+    ),
+    Mutation(
+        "im2col input gradient: a single tap's rows not skipped",
+        "conv_im2col.inc",
+        "columns + h / s->stride_height * s->out_width",
+        "columns + h * s->out_width",
+    ),
+    Mutation(
+        "rows spread by a stride: what is left counted in cells",
+        "strides.inc",
+        "ceil_div(cells, 2) - k)}",
+        "cells / 2 - k)}",
     ),
     Mutation(
         "im2col input gradient: weights not turned",

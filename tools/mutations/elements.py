@@ -88,6 +88,8 @@ MUTATIONS = [
     Mutation("adjust: penalty of l2 left out", "optimizer.inc", "+ l2 * data[i];", ";"),
     Mutation("concat: parts written over each other's rows", "copy.inc", "row * c->to_pitch", "row * c->width"),
     Mutation("concat backward: parts read without gaps", "copy.inc", "row * c->from_pitch", "row * c->width"),
+    Mutation("images: picked by their place in the batch", "look_up.inc", "c->which[row] : row)", "row : row)"),
+    Mutation("images: a task begins at the head of one", "look_up.inc", "column = i % c->width;", "column = 0;"),
     Mutation("concat: a task begins at the head of a row", "copy.inc", "column = i % c->width;", "column = 0;"),
     Mutation(
         "dropout: second key unused", "random.h", "mix32(mix32(low_index ^ k0) + k1)", "mix32(mix32(low_index ^ k0))"

@@ -4,6 +4,12 @@ from mutations.mutation import Mutation
 
 MUTATIONS = [
     Mutation(
+        "dot products: lanes added up from the wrong vector",
+        "transpose.inc",
+        "block[lane] += block[lane + width];",
+        "block[lane] += block[width];",
+    ),
+    Mutation(
         "multiply: second vector reads the first", "multiply.inc", "sum[m][v] += w * x[v]", "sum[m][v] += w * x[0]"
     ),
     Mutation(

@@ -47,12 +47,18 @@ MUTATIONS = [
         "(i * plan->pool + u) * plan->padded_row",
         "(i * plan->pool + u - (i > 0)) * plan->padded_row",
     ),
+    Mutation(
+        "stages, few channels: without winners, the maximum instead of the average",
+        "conv_pool_few.inc",
+        "{few_averages_alone,",
+        "{few_channels_2_alone,",
+    ),
     Mutation("conv_pool, few channels: bias left out", "conv_pool_few.inc", "splat(plan->bias ?", "splat(0 ?"),
     Mutation(
         "average stage, few channels: the maximum instead",
         "conv_pool_few.inc",
-        "if (plan->average)",
-        "if (plan->average && 0)",
+        "plan->average ? 0 : plan->pool]",
+        "plan->pool]",
     ),
     Mutation(
         "conv_pool weight gradient of one channel: lanes behind the last window count",

@@ -68,8 +68,8 @@ MUTATIONS = [
     Mutation(
         "Winograd: dropout of one channel only",
         "winograd_output.inc",
-        "drop_written(plan->dropout, at, at + length, plan->y);",
-        "drop_written(plan->dropout, at, at + windows, plan->y);",
+        "to + run * plane + length, plan->y);",
+        "to + run * plane + windows, plan->y);",
     ),
     Mutation(
         "average stage by Winograd: a window's second row forgotten",

@@ -29,7 +29,7 @@ def bias_of(who: str, bias: Array | None, weight: Array) -> Array | None:
     if bias is None:
         return None
     bias = checked(who, "bias", bias, weight.dtype)
-    same_shape(who, "bias", bias, weight.shape[:1], f"weight {weight.shape}")
+    same_shape(who, "bias", bias, weight.shape[:1], "weight {}", weight.shape)
     return plain(bias)
 
 
@@ -63,7 +63,7 @@ def conv2d_backward_input(
     weight = checked(who, "weight", weight, dy.dtype)
     sizes = dims(input_shape, 4, "input_shape", "(N, C, H, W)", who)
     shape = conv_shape(sizes, weight.shape, stride, padding, dilation, who)
-    same_shape(who, "dy", dy, shape.output, f"input {sizes} and weight {weight.shape}")
+    same_shape(who, "dy", dy, shape.output, "input {} and weight {}", sizes, weight.shape)
     return _core.conv2d_backward_input(shape, algorithm_number(who, algorithm, shape), plain(dy), plain(weight))
 
 
@@ -81,7 +81,7 @@ def conv2d_backward_weight(
     x = checked(who, "x", x, dy.dtype)
     sizes = dims(weight_shape, 4, "weight_shape", "(O, C, KH, KW)", who)
     shape = conv_shape(x.shape, sizes, stride, padding, dilation, who)
-    same_shape(who, "dy", dy, shape.output, f"input {x.shape} and weight {sizes}")
+    same_shape(who, "dy", dy, shape.output, "input {} and weight {}", x.shape, sizes)
     return _core.conv2d_backward_weight(shape, algorithm_number(who, algorithm, shape), plain(dy), plain(x))
 
 

@@ -25,7 +25,8 @@ def conv2d_relu_max_pool2d(
     p: float = 0.0,
     seed: int = 0,
     offset: int = 0,
-) -> tuple[Array, Array]:
+    for_backward: bool = True,
+) -> tuple[Array, Array | None]:
     who = "conv2d_relu_max_pool2d"
     x = checked(who, "x", x)
     weight = checked(who, "weight", weight, x.dtype)
@@ -34,9 +35,11 @@ def conv2d_relu_max_pool2d(
     number, bias = algorithm_number(who, algorithm, shape), bias_of(who, bias, weight)
     p, key = dropout_rate(who, p), dropout_key(who, seed, offset)
     if (pool := one_pass(shape, pool_size, algorithm)) is not None:
-        return _core.conv_pool(shape, pooling, pool, False, number, plain(x), plain(weight), bias, p, *key)
+        return _core.conv_pool(
+            shape, pooling, pool, False, number, plain(x), plain(weight), bias, p, *key, for_backward
+        )
     y, argmax = _core.max_pool2d(pooling, _core.relu(_core.conv2d(shape, number, plain(x), plain(weight), bias)))
-    return _core.dropout(y, p, *key) if p > 0 else y, argmax
+    return _core.dropout(y, p, *key) if p > 0 else y, argmax if for_backward else None
 
 
 def conv2d_relu_max_pool2d_backward(
@@ -59,8 +62,8 @@ def conv2d_relu_max_pool2d_backward(
     dy, y = checked(who, "dy", dy, x.dtype), checked(who, "y", y, x.dtype)
     shape = conv_shape(x.shape, weight.shape, stride, padding, dilation, who)
     pooling = pool_shape(shape.output, pool_size, None, 0, who)
-    same_shape(who, "dy", dy, pooling.output, f"input {x.shape}")
-    same_shape(who, "y", y, pooling.output, f"input {x.shape}")
+    same_shape(who, "dy", dy, pooling.output, "input {}", x.shape)
+    same_shape(who, "y", y, pooling.output, "input {}", x.shape)
     argmax, number = argmax_of(who, argmax, pooling), algorithm_number(who, algorithm, shape)
     p, dy, y, weight = dropout_rate(who, p), plain(dy), plain(y), plain(weight)
     if (pool := one_pass(shape, pool_size, algorithm)) is not None:
@@ -99,7 +102,8 @@ def conv2d_relu_avg_pool2d(
     dilation: Size = 1,
     pool_size: Size = 2,
     algorithm: str = "auto",
-) -> tuple[Array, Array]:
+    for_backward: bool = True,
+) -> tuple[Array, Array | None]:
     who = "conv2d_relu_avg_pool2d"
     x = checked(who, "x", x)
     weight = checked(who, "weight", weight, x.dtype)
@@ -107,8 +111,10 @@ def conv2d_relu_avg_pool2d(
     pooling = _average_shape(shape, pool_size, who)
     number, bias = algorithm_number(who, algorithm, shape), bias_of(who, bias, weight)
     if one_pass(shape, pool_size, algorithm, "avg") is not None:
-        return _core.conv_pool(shape, pooling, 2, True, number, plain(x), plain(weight), bias, 0, 0, 0)
+        return _core.conv_pool(shape, pooling, 2, True, number, plain(x), plain(weight), bias, 0, 0, 0, for_backward)
     activated = _core.relu(_core.conv2d(shape, number, plain(x), plain(weight), bias))
+    if not for_backward:
+        return _core.avg_pool2d(pooling, activated, True), None
     dead = _pixels_of_windows(activated, pooling, pool_size) <= 0
     cells = dead.shape[4] * dead.shape[5]
     active = np.packbits(~dead.reshape(*pooling.output, cells), axis=-1, bitorder="little")[..., 0]
@@ -132,7 +138,7 @@ def conv2d_relu_avg_pool2d_backward(
     weight, dy = checked(who, "weight", weight, x.dtype), checked(who, "dy", dy, x.dtype)
     shape = conv_shape(x.shape, weight.shape, stride, padding, dilation, who)
     pooling = _average_shape(shape, pool_size, who)
-    same_shape(who, "dy", dy, pooling.output, f"input {x.shape}")
+    same_shape(who, "dy", dy, pooling.output, "input {}", x.shape)
     active, number = window_bytes(who, "active", active, pooling), algorithm_number(who, algorithm, shape)
     dy, x, weight = plain(dy), plain(x), plain(weight)
     if one_pass(shape, pool_size, algorithm, "avg") is not None:

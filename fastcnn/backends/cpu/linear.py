@@ -20,7 +20,7 @@ def _input_and_weight(who: str, x: Array, weight: Array) -> tuple[Array, Array]:
 def _output(who: str, name: str, array: Array, x: Array, weight: Array) -> Array:
     """`array` as the kernels take it, if it has the shape of the output."""
     array = checked(who, name, array, x.dtype)
-    same_shape(who, name, array, (len(x), len(weight)), f"x {x.shape} and weight {weight.shape}")
+    same_shape(who, name, array, (len(x), len(weight)), "x {} and weight {}", x.shape, weight.shape)
     return plain(array)
 
 
@@ -29,7 +29,7 @@ def _place(who: str, out: Array | None, weight: Array) -> Array | None:
     if out is None:
         return None
     out = checked(who, "out", out, weight.dtype)
-    same_shape(who, "out", out, weight.shape, f"weight {weight.shape}")
+    same_shape(who, "out", out, weight.shape, "weight {}", weight.shape)
     if plain(out) is not out or not out.flags.writeable:
         raise ConfigError(f"{who}: out must be C-contiguous, aligned and writeable; leave it out for a new array")
     return out

@@ -14,7 +14,7 @@ def _two(who: str, name: str, array: Array, partner_name: str, partner: Array) -
     """Both arrays as the kernels take them, if they are of one dtype and shape."""
     array = checked(who, name, array)
     partner = checked(who, partner_name, partner, array.dtype)
-    same_shape(who, name, array, partner.shape, f"{partner_name} {partner.shape}")
+    same_shape(who, name, array, partner.shape, "{} {}", partner_name, partner.shape)
     return plain(array), plain(partner)
 
 
@@ -57,6 +57,8 @@ def add(a: Array, b: Array) -> Array:
 
 def dropout_rate(who: str, p: float) -> float:
     """p as a float, if it is a probability."""
+    if type(p) is float and 0 <= p <= 1:  # as layers write it
+        return p
     return real(p, f"{who}: p, the probability to drop,", "a number from 0 to 1", lambda number: 0 <= number <= 1)
 
 

@@ -19,7 +19,7 @@ def window_bytes(who: str, name: str, array: Array, shape: _core.PoolShape) -> A
     """The same of any array with a byte for each window."""
     if not isinstance(array, np.ndarray) or array.dtype != np.uint8:
         raise DTypeError(f"{who}: {name} must be the uint8 array that the forward returned")
-    same_shape(who, name, array, shape.output, f"input {shape.input}")
+    same_shape(who, name, array, shape.output, "input {}", shape.input)
     return plain(array)
 
 
@@ -43,7 +43,7 @@ def max_pool2d_backward(
     sizes = dims(input_shape, 4, "input_shape", "(N, C, H, W)", who)
     shape = pool_shape(sizes, kernel_size, stride, padding, who)
     argmax = argmax_of(who, argmax, shape)
-    same_shape(who, "dy", dy, shape.output, f"input {sizes}")
+    same_shape(who, "dy", dy, shape.output, "input {}", sizes)
     dx = _core.max_pool2d_backward(shape, plain(dy), argmax)
     if dx is None:
         raise ShapeError(f"{who}: {BAD_ARGMAX}")
@@ -70,7 +70,7 @@ def avg_pool2d_backward(
     dy = checked(who, "dy", dy)
     sizes = dims(input_shape, 4, "input_shape", "(N, C, H, W)", who)
     shape = pool_shape(sizes, kernel_size, stride, padding, who, argmax=False)
-    same_shape(who, "dy", dy, shape.output, f"input {sizes}")
+    same_shape(who, "dy", dy, shape.output, "input {}", sizes)
     return _core.avg_pool2d_backward(shape, plain(dy), count_include_pad)
 
 

@@ -48,7 +48,8 @@ def conv2d_relu_pool2d(
     weight, bias = plain(weight), None if bias is None else plain(bias)
     pool = one_pass(shape, pool_size, algorithm, "avg" if average else "max")
     if pool is not None:
-        return lambda x: _core.conv_pool(shape, pooling, pool, average, number, x, weight, bias, 0.0, 0, 0, packed)[0]
+        how = (shape, pooling, pool, average, number)
+        return lambda x: _core.conv_pool(*how, x, weight, bias, 0.0, 0, 0, False, packed)[0]
 
     def in_three(x: Array) -> Array:
         activated = _core.relu(_core.conv2d(shape, number, x, weight, bias, packed))

@@ -23,7 +23,7 @@ def softmax(x: Array) -> Array:
 def softmax_backward(dy: Array, y: Array) -> Array:
     dy = _rows("softmax_backward", "dy", dy)
     y = _rows("softmax_backward", "y", y, dy.dtype)
-    same_shape("softmax_backward", "dy", dy, y.shape, f"y {y.shape}")
+    same_shape("softmax_backward", "dy", dy, y.shape, "y {}", y.shape)
     return _core.softmax_backward(dy, y)
 
 
@@ -34,7 +34,7 @@ def log_softmax(x: Array) -> Array:
 def log_softmax_backward(dy: Array, y: Array) -> Array:
     dy = _rows("log_softmax_backward", "dy", dy)
     y = _rows("log_softmax_backward", "y", y, dy.dtype)
-    same_shape("log_softmax_backward", "dy", dy, y.shape, f"y {y.shape}")
+    same_shape("log_softmax_backward", "dy", dy, y.shape, "y {}", y.shape)
     return _core.log_softmax_backward(dy, y)
 
 
@@ -51,12 +51,12 @@ def _targets(who: str, logits: Array, target: Array) -> tuple[Array | None, Arra
     """(class indices, None) or (None, soft targets), whichever `target` holds."""
     rows, classes = logits.shape
     if isinstance(target, np.ndarray) and target.dtype.kind in "iu":
-        same_shape(who, "target", target, (rows,), f"logits {logits.shape}")
+        same_shape(who, "target", target, (rows,), "logits {}", logits.shape)
         if rows and (target.min() < 0 or target.max() >= classes):
             raise bad_index(who, logits.shape, target)
         return np.require(target, dtype=np.int64, requirements=["C", "A"]), None
     soft = checked(who, "target", target, logits.dtype)
-    same_shape(who, "target", soft, logits.shape, f"logits {logits.shape}")
+    same_shape(who, "target", soft, logits.shape, "logits {}", logits.shape)
     return None, plain(soft)
 
 
@@ -69,7 +69,7 @@ def cross_entropy_backward(dy: Array, logits: Array, target: Array) -> Array:
     who = "cross_entropy_backward"
     logits = _rows(who, "logits", logits)
     dy = checked(who, "dy", dy, logits.dtype)
-    same_shape(who, "dy", dy, logits.shape[:1], f"logits {logits.shape}")
+    same_shape(who, "dy", dy, logits.shape[:1], "logits {}", logits.shape)
     return _core.cross_entropy_backward(plain(dy), logits, *_targets(who, logits, target))
 
 

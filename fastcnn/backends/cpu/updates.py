@@ -2,8 +2,6 @@
 
 import math
 
-import numpy as np
-
 from fastcnn import _core
 from fastcnn.backends.arrays import Array, checked, plain, real, same_shape, whole
 from fastcnn.errors import ShapeError
@@ -15,15 +13,15 @@ def _updatable(who: str, name: str, array: Array, partner: Array | None = None) 
     if not (array.flags.c_contiguous and array.flags.aligned and array.flags.writeable):
         raise ShapeError(f"{who}: {name} is updated in place: it must be C-contiguous, aligned and writeable")
     if partner is not None:
-        same_shape(who, name, array, partner.shape, f"data {partner.shape}")
+        same_shape(who, name, array, partner.shape, "data {}", partner.shape)
 
 
 def _gradient(who: str, data: Array, grad: Array, *states: Array) -> Array:
     """`grad` as the kernels take it; a copy, if the update would write where it lies."""
     grad = checked(who, "grad", grad, data.dtype)
-    same_shape(who, "grad", grad, data.shape, f"data {data.shape}")
-    written = (data, *states)
-    return grad.copy() if any(np.may_share_memory(array, grad) for array in written) else plain(grad)
+    same_shape(who, "grad", grad, data.shape, "data {}", data.shape)
+    grad = plain(grad)
+    return grad.copy() if any(_core.overlap(array, grad) for array in (data, *states)) else grad
 
 
 def _apart(who: str, **arrays: Array) -> None:
@@ -31,7 +29,7 @@ def _apart(who: str, **arrays: Array) -> None:
     named = list(arrays.items())
     for position, (name, array) in enumerate(named):
         for other_name, other in named[:position]:
-            if np.may_share_memory(array, other):
+            if _core.overlap(array, other):
                 raise ShapeError(f"{who}: {other_name} and {name} overlap, and both are updated; pass separate arrays")
 
 
@@ -103,11 +101,12 @@ def adjust_gradient(
     who = "adjust_gradient"
     _updatable(who, "grad", grad)
     data = checked(who, "data", data, grad.dtype)
-    same_shape(who, "data", data, grad.shape, f"grad {grad.shape}")
+    same_shape(who, "data", data, grad.shape, "grad {}", grad.shape)
     scale = real(scale, f"{who}: scale", "a number", lambda number: True)  # NaN where the norm of gradients is
     limit = real(limit, f"{who}: limit", "a number of 0 or more", lambda number: number >= 0)
     l1, l2 = finite(who, l1=l1, l2=l2)
-    data = data.copy() if np.may_share_memory(data, grad) else plain(data)
+    data = plain(data)
+    data = data.copy() if _core.overlap(data, grad) else data
     _core.adjust_gradient(grad, data, scale, limit, l1, l2)
 
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from fastcnn.backends.arrays import FLOATS
 from fastcnn.backends.cuda import device, language
 from fastcnn.backends.cuda.array import DeviceArray
 from fastcnn.backends.cuda.language import Kernel
@@ -20,7 +19,7 @@ def checked(who: str, name: str, array: Any, dtype: np.dtype[Any] | None = None)
             f"{who}: {name} must be on the GPU as its partners are, got {type(array).__name__}; "
             "fastcnn.cuda.to_device puts it there"
         )
-    if array.dtype not in FLOATS:
+    if array.dtype not in REALS:
         raise DTypeError(f"{who}: {name} must be float32 or float64, got {array.dtype}")
     if dtype is not None and array.dtype != dtype:
         raise DTypeError(f"{who}: {name} is {array.dtype} but its partner is {dtype}; convert one of them")

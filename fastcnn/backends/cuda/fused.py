@@ -164,14 +164,16 @@ def conv2d_relu_max_pool2d(
     p: float = 0.0,
     seed: int = 0,
     offset: int = 0,
-) -> tuple[DeviceArray, DeviceArray]:
+    for_backward: bool = True,
+) -> tuple[DeviceArray, DeviceArray | None]:
     who = "conv2d_relu_max_pool2d"
     x = checked(who, "x", x)
     weight = checked(who, "weight", weight, x.dtype)
     sizes = (stride, padding, dilation)
     stage = _stage(who, x.shape, weight.shape, sizes, pool_size, algorithm, False, x.dtype)
     bias = bias_of(who, bias, weight)
-    return _forward(stage, x, weight, bias, dropout_rate(who, p), dropout_key(who, seed, offset))
+    y, argmax = _forward(stage, x, weight, bias, dropout_rate(who, p), dropout_key(who, seed, offset))
+    return y, argmax if for_backward else None
 
 
 def conv2d_relu_max_pool2d_backward(
@@ -225,13 +227,15 @@ def conv2d_relu_avg_pool2d(
     dilation: Size = 1,
     pool_size: Size = 2,
     algorithm: str = "auto",
-) -> tuple[DeviceArray, DeviceArray]:
+    for_backward: bool = True,
+) -> tuple[DeviceArray, DeviceArray | None]:
     who = "conv2d_relu_avg_pool2d"
     x = checked(who, "x", x)
     weight = checked(who, "weight", weight, x.dtype)
     sizes = (stride, padding, dilation)
     stage = _stage(who, x.shape, weight.shape, sizes, pool_size, algorithm, True, x.dtype)
-    return _forward(stage, x, weight, bias_of(who, bias, weight), 0, (0, 0))
+    y, active = _forward(stage, x, weight, bias_of(who, bias, weight), 0, (0, 0))
+    return y, active if for_backward else None
 
 
 def conv2d_relu_avg_pool2d_backward(

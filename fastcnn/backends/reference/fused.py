@@ -65,10 +65,11 @@ def conv2d_relu_max_pool2d(
     p: float = 0.0,
     seed: int = 0,
     offset: int = 0,
-) -> tuple[Array, NDArray[np.uint8]]:
+    for_backward: bool = True,
+) -> tuple[Array, NDArray[np.uint8] | None]:
     """The four operations, one after the other."""
     y, argmax = max_pool2d(relu(conv2d(x, weight, bias, stride, padding, dilation)), pool_size)
-    return dropout(y, p, seed, offset), argmax
+    return dropout(y, p, seed, offset), argmax if for_backward else None
 
 
 def conv2d_relu_max_pool2d_backward(
@@ -110,7 +111,8 @@ def conv2d_relu_avg_pool2d(
     dilation: Pair = 1,
     pool_size: Pair = 2,
     algorithm: str = "auto",
-) -> tuple[Array, NDArray[np.uint8]]:
+    for_backward: bool = True,
+) -> tuple[Array, NDArray[np.uint8] | None]:
     """The three operations, one after the other, and of each window a bit for each pixel that is not 0."""
     activated = relu(conv2d(x, weight, bias, stride, padding, dilation))
     y, (height, width) = avg_pool2d(activated, pool_size), pair_of(pool_size)
@@ -119,7 +121,7 @@ def conv2d_relu_avg_pool2d(
         for a, b in np.ndindex(height, width):
             if activated[n, c, i * height + a, j * width + b] != 0:
                 active[n, c, i, j] += 2 ** (a * width + b)
-    return y, active
+    return y, active if for_backward else None
 
 
 def conv2d_relu_avg_pool2d_backward(
