@@ -8,17 +8,6 @@ import fastcnn as fc
 from fastcnn.data import DeviceImages, ImageSamples
 
 
-@pytest.fixture
-def gpu():
-    pytest.importorskip("greenlet", reason="the runner of GPU kernels needs greenlet")
-    from simt import SimtDevice
-
-    from fastcnn.backends.cuda.device import use
-
-    with use(SimtDevice()) as device:
-        yield device
-
-
 def digits(count=5, classes=3, dtype="float64", targets="soft"):
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (count, 1, 3, 3), np.uint8)
