@@ -194,6 +194,7 @@ class Run:
             },
             "isa": _core.get_isa(),
             "threads": fc.get_num_threads(),
+            "device": options.device,
             "numpy": np.__version__,
         }
 

@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcnn.backends.choice import host
-from fastcnn.data.device_images import DeviceImages
-from fastcnn.data.samples import Batches, Samples, checked_batches, samples_of
+from fastcnn.data.samples import Batches, Samples, checked_batches, samples_of, validation_of
 from fastcnn.errors import ConfigError, DataError, DTypeError, ShapeError
 from fastcnn.judge import Evaluation, Judge, Metric, checked_metric, evaluate, per_sample
 from fastcnn.layers.arguments import whole
@@ -29,7 +28,6 @@ from fastcnn.losses import Loss
 from fastcnn.metrics import BatchMetrics, EpochMetrics, History, Progress
 from fastcnn.model import Model
 from fastcnn.optim import Optimizer
-from fastcnn.recorded import ROWS, RecordedSteps
 from fastcnn.schedules import Schedule, checked_schedule
 from fastcnn.signals import deferred
 from fastcnn.training import NonFiniteError, train_step
@@ -136,7 +134,7 @@ class Trainer:
         self.metric = checked_metric(metric, "Trainer")
         self.schedule = checked_schedule(schedule, "Trainer")
         self.record = record
-        self._recorded: RecordedSteps | None = None
+        self._recorded: Any = None  # the RecordedSteps of the samples on the GPU
         self.progress = Progress()
         self.history = History()
         self.last_epoch = 0
@@ -181,7 +179,7 @@ class Trainer:
                 epoch. The message says where.
         """
         train = samples_of(x, y, "Trainer.fit")
-        test = None if validation is None else _validation(validation)
+        test = None if validation is None else validation_of(validation)
         self.check(train)
         self.check(test)
         self.last_epoch = self.progress.epoch + whole(epochs, "Trainer.fit: epochs")
@@ -282,7 +280,7 @@ class Trainer:
         already = self.progress.samples
         started = time.perf_counter()
         speed = 0.0
-        recorded = isinstance(train, DeviceImages) and self.record and self.optimizer.clip_norm is None
+        recorded = getattr(train, "is_on_device", False) and self.record and self.optimizer.clip_norm is None
         steps = self._recorded_steps if recorded else self._steps
         for taken in steps(train, epoch, pause):
             speed = (self.progress.samples - already) / max(time.perf_counter() - started, 1e-9)
@@ -316,14 +314,16 @@ class Trainer:
         """The steps of an epoch, one by one."""
         for x, y in self._batches(train, epoch, self.progress.batch):
             pause()
+            self._before_step()
             with self._in_step(epoch):
-                self._before_step()
                 cost = train_step(self.model, self.loss, self.optimizer, x, y)
                 taken = self._note(per_sample(cost, self.loss, len(x)), len(x), self.optimizer.steps)
             yield [taken]
 
     def _recorded_steps(self, train: Any, epoch: int, pause: Callable[[], None]) -> Iterator[list[Taken]]:
         """The same on the GPU, in groups: see `fastcnn.recorded`."""
+        from fastcnn.recorded import ROWS, RecordedSteps  # what it imports of the GPU is for few
+
         if self._recorded is None or self._recorded.samples is not train:
             self._recorded = RecordedSteps(self.model, self.loss, self.optimizer, train)
         order = self.order(len(train), epoch)[self.progress.batch * self.batch_size :]
@@ -372,20 +372,6 @@ class Trainer:
             steps=steps,
         )
         return self.progress.batch, cost, self.progress.samples
-
-
-def _validation(given: Any) -> Samples | Batches:
-    """A pair whose first is an array is a pair of arrays; any other is an iterable of two batches.
-
-    A list of batches is looked through here and now: after an epoch is late for an error.
-    """
-    who = "Trainer.fit: validation"
-    if isinstance(given, tuple | list):
-        if len(given) == 2 and isinstance(given[0], np.ndarray):
-            return samples_of(given[0], given[1], who)
-        for _ in checked_batches(given, "validation"):
-            pass
-    return samples_of(given, None, who)
 
 
 def _checked_callbacks(given: Any) -> list[Callback]:

@@ -14,9 +14,9 @@ def backend_of(array: Any) -> Any:
     """
     if isinstance(array, np.ndarray) or not hasattr(type(array), "__cuda_array_interface__"):
         return cpu  # which says what is wrong, if it is no array
-    from fastcnn.backends import cuda
+    from fastcnn.backends.cuda import operations
 
-    return cuda
+    return operations
 
 
 def on_device(array: Any) -> bool:

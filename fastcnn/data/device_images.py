@@ -22,10 +22,13 @@ class DeviceImages:
 
     Attributes:
         labels: On the host.
+        is_on_device: Always true; samples on the host have no such attribute.
 
     Raises:
         CudaError: if this machine has no GPU, or lacks what talks to it.
     """
+
+    is_on_device = True
 
     def __init__(self, samples: ImageSamples) -> None:
         self.samples = samples

@@ -222,6 +222,21 @@ def samples_of(x: Any, y: Any, who: str) -> Samples | Batches:
     return x
 
 
+def validation_of(given: Any) -> Samples | Batches:
+    """What somebody passed to judge a model by, in one of two forms.
+
+    A pair whose first is an array is a pair of arrays; any other is an iterable of two batches. A list of batches is
+    looked through here and now: after an epoch is late for an error.
+    """
+    who = "Trainer.fit: validation"
+    if isinstance(given, tuple | list):
+        if len(given) == 2 and isinstance(given[0], np.ndarray):
+            return samples_of(given[0], given[1], who)
+        for _ in checked_batches(given, "validation"):
+            pass
+    return samples_of(given, None, who)
+
+
 def checked_batches(batches: Batches, when: str) -> Iterator[tuple[Array, Targets]]:
     """The batches of an iterable, as arrays.
 

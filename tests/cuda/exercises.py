@@ -6,7 +6,8 @@ By the name of what makes the kernel; each runs it, and asserts what it gives.
 import numpy as np
 from numpy.testing import assert_array_equal
 
-from fastcnn.backends import cuda, reference
+from fastcnn.backends import reference
+from fastcnn.backends.cuda import operations as cuda
 from fastcnn.backends.cuda import updates
 from fastcnn.backends.cuda.arguments import launch
 from fastcnn.backends.cuda.array import empty, to_device
