@@ -27,7 +27,7 @@ from fastcnn.config import (  # noqa: E402  (the core is loaded first, then set 
     set_num_threads,
     show_config,
 )
-from fastcnn.errors import ConfigError, DataError, DTypeError, FastcnnError, ShapeError  # noqa: E402
+from fastcnn.errors import ConfigError, CudaError, DataError, DTypeError, FastcnnError, ShapeError  # noqa: E402
 
 try:
     configure_from_environment()
@@ -39,7 +39,7 @@ except ConfigError as error:
     print(f"error: {error}", file=sys.stderr)
     raise SystemExit(2) from None
 
-from fastcnn import callbacks, data, init, losses, models, ops, optim, schedules, watch  # noqa: E402
+from fastcnn import callbacks, cuda, data, init, losses, models, ops, optim, schedules, watch  # noqa: E402
 from fastcnn.frozen import Frozen  # noqa: E402
 from fastcnn.gradcheck import GradientError, gradcheck  # noqa: E402
 from fastcnn.graph import Graph, Sequential  # noqa: E402
@@ -83,6 +83,7 @@ __all__ = [
     "Conv2d",
     "CosineAnnealingLR",
     "CrossEntropyLoss",
+    "CudaError",
     "DTypeError",
     "DataError",
     "Dropout",
@@ -115,6 +116,7 @@ __all__ = [
     "Training",
     "__version__",
     "callbacks",
+    "cuda",
     "data",
     "get_num_threads",
     "gradcheck",

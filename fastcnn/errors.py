@@ -23,3 +23,7 @@ class DataError(FastcnnError, ValueError):
 
 class ConfigError(FastcnnError, ValueError):
     """A setting (argument, option, environment variable) outside what it may be."""
+
+
+class CudaError(FastcnnError, RuntimeError):
+    """A GPU that is missing, can't be used, or failed."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastcnn.backends.choice import host
 from fastcnn.data.samples import Batches, Samples, checked_batches, labels_of
 from fastcnn.errors import ConfigError, DataError, ShapeError
 from fastcnn.layers.arguments import whole
@@ -81,7 +82,7 @@ class Judge:
         measured = True
         for x, y, labels in _batches(samples, None if at_most is None else whole(at_most, "evaluate: at_most")):
             self.pause()
-            outputs = self.model(x)
+            outputs = _on_host(self.model(x))
             values = self._measure(outputs, y, labels, len(x))
             if values is None and loss is None:
                 return Evaluation(0, None, None)
@@ -108,6 +109,10 @@ class Judge:
             return None
         right: Array = outputs.argmax(axis=1) == labels
         return right
+
+
+def _on_host(outputs: Any) -> Any:
+    return tuple(map(host, outputs)) if isinstance(outputs, tuple) else host(outputs)
 
 
 def checked_metric(metric: Metric | str | None, who: str) -> Metric | str | None:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcnn import ops
+from fastcnn.backends.choice import beside, host, on_device
 from fastcnn.errors import ConfigError, DTypeError, ShapeError
 from fastcnn.layers.arguments import choice, real
 
@@ -64,8 +65,8 @@ class Loss:
             DTypeError: if the target's dtype is neither an integer's nor the logits'.
         """
         logits = self._one_array("outputs", logits)
-        target = self._checked_target(logits, self._one_array("targets", target))
-        losses, backward = self.per_sample(logits, target)
+        target = self.checked_target(logits, self._one_array("targets", target))
+        losses, backward = self.per_sample(logits, beside(target, logits))
         if self.reduction == "none":
 
             def backward_each(dvalue: Array) -> Array:
@@ -79,14 +80,18 @@ class Loss:
                 return backward(dvalue)
 
             return losses, backward_each
-        count = {"sum": 1, "mean": len(logits), "mean_elements": logits.size}[self.reduction]
+        count = self.divisor(*logits.shape)
         if count == 0:
             raise ShapeError(f"{self.who}: the mean of an empty batch does not exist; use reduction='sum'")
 
         def backward_all(dvalue: float = 1.0) -> Array:
-            return backward(np.full(len(logits), dvalue / count, logits.dtype))
+            return backward(beside(np.full(len(logits), dvalue / count, logits.dtype), logits))
 
-        return float(losses.sum(dtype=np.float64) / count), backward_all
+        return float(host(losses).sum(dtype=np.float64) / count), backward_all
+
+    def divisor(self, samples: int, classes: int) -> int:
+        """What the sum of all losses is divided by, for a reduction to one number."""
+        return {"sum": 1, "mean": samples, "mean_elements": samples * classes}[self.reduction]
 
     def per_sample(self, logits: Array, target: Array) -> tuple[Array, Callable[[Array], Array]]:
         """The losses ``(N,)``, and from their gradient ``(N,)`` to that of the logits."""
@@ -98,6 +103,9 @@ class Loss:
         return type(self).__name__
 
     def _one_array(self, name: str, values: Any) -> Array:
+        if on_device(values):
+            array: Array = values if name == "outputs" else host(values)
+            return array
         several = isinstance(values, tuple | list) and any(
             isinstance(part, np.ndarray) and part.ndim for part in values
         )
@@ -109,7 +117,8 @@ class Loss:
             "for a model of several outputs use MultiLoss"
         )
 
-    def _checked_target(self, logits: Array, target: Array) -> Array:
+    def checked_target(self, logits: Array, target: Array) -> Array:
+        """The target as `per_sample` takes it, if it fits the logits, of which only shape and dtype are looked at."""
         if logits.ndim != 2 or logits.shape[1] == 0:
             raise ShapeError(f"{self.who}: expected logits (N, classes), got {logits.shape}")
         samples, classes = logits.shape
@@ -167,9 +176,9 @@ class ProductLoss(Loss):
         p = ops.softmax(logits)
 
         def backward(dlosses: Array) -> Array:
-            return ops.softmax_backward(-dlosses[:, None] * target, p)
+            return ops.softmax_backward(ops.product_loss_backward(dlosses, target), p)
 
-        return -(p * target).sum(axis=1), backward
+        return ops.product_loss(p, target), backward
 
 
 class LogProductLoss(Loss):
@@ -187,14 +196,18 @@ class LogProductLoss(Loss):
     """
 
     def per_sample(self, logits: Array, target: Array) -> tuple[Array, Callable[[Array], Array]]:
-        if not (target > 0).all():
-            raise ConfigError(f"{self.who}: every target must be positive, log 0 does not exist; use soft targets")
         log_p = ops.log_softmax(logits)
 
         def backward(dlosses: Array) -> Array:
-            return ops.log_softmax_backward(np.repeat(-dlosses[:, None], logits.shape[1], axis=1), log_p)
+            return ops.log_softmax_backward(ops.log_product_loss_backward(dlosses, target), log_p)
 
-        return -(log_p + np.log(target)).sum(axis=1), backward
+        return ops.log_product_loss(log_p, target), backward
+
+    def checked_target(self, logits: Array, target: Array) -> Array:
+        target = super().checked_target(logits, target)
+        if not (target > 0).all():
+            raise ConfigError(f"{self.who}: every target must be positive, log 0 does not exist; use soft targets")
+        return target
 
 
 class MultiLoss(Loss):

@@ -10,23 +10,26 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from itertools import count
 from textwrap import indent
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastcnn import fuse, summary, watch
+from fastcnn import cuda, fuse, summary, watch
+from fastcnn.backends.choice import host, on_device
 from fastcnn.errors import ConfigError, DTypeError, ShapeError
 from fastcnn.execution import Execution
 from fastcnn.frozen import Frozen
 from fastcnn.fuse import ConvStage
 from fastcnn.layers import Conv2d
-from fastcnn.layers.arguments import float_dtype, whole
+from fastcnn.layers.arguments import choice, float_dtype, whole
 from fastcnn.layers.layer import Backward, Layer, Shape, Training
 from fastcnn.layers.node import Node
 from fastcnn.layers.parameter import Arena, Array, Parameter
 from fastcnn.linear_stage import LinearStage
 from fastcnn.summary import Place
+
+DEVICES = ("cpu", "cuda")
 
 
 class Model(Layer):
@@ -137,8 +140,36 @@ class Model(Layer):
             return super().__call__(*x)
         return self._execution().evaluate(self._checked(x[0]), self.dtype)
 
+    def to(self, device: str) -> Self:
+        """Move the parameters into the memory of the GPU, ``"cuda"``, or back to the host, ``"cpu"``.
+
+        An optimizer keeps its state where the parameters were when it was made: make it afterwards.
+
+        Returns:
+            The model.
+
+        Raises:
+            ConfigError: for another name, and as `arena` does.
+            CudaError: if this machine has no GPU, or lacks what talks to it; says which.
+        """
+        choice(device, DEVICES, f"{self.who}: device")
+        like = np.zeros(0, self.dtype)
+        self.arena.to(cuda.to_device(like) if device == "cuda" else like)
+        return self
+
+    @property
+    def on_device(self) -> bool:
+        """Whether the parameters lie in the memory of the GPU."""
+        return self._arena.flat is not None and on_device(self._arena.flat[0])
+
     def freeze(self) -> Frozen:
-        """The model as it is now, for inference alone: see `fastcnn.Frozen`."""
+        """The model as it is now, for inference alone, on the CPU: see `fastcnn.Frozen`.
+
+        Raises:
+            ConfigError: if it is on the GPU.
+        """
+        if self.on_device:
+            raise ConfigError(f"{self.who}: is on the GPU, frozen models run on the CPU; move it there by to('cpu')")
         copy = deepcopy(self)
         return Frozen(self.who, copy._checked, copy.prepared)
 
@@ -207,7 +238,10 @@ class Model(Layer):
         return places, names[self.outputs[0]]
 
     def _checked(self, x: Array) -> Array:
-        x = np.asarray(x)
+        x = x if on_device(x) else np.asarray(x)
+        if on_device(x) != self.on_device:
+            where, mend = ("CPU", "to('cuda')") if on_device(x) else ("GPU", "fastcnn.cuda.to_device, for its input")
+            raise ConfigError(f"{self.who}: is on the {where}, its input is not; use {mend}")
         if x.dtype != self.dtype:
             raise DTypeError(
                 f"{self.who}: expected {self.dtype} input, got {x.dtype}; use x.astype({self.dtype.name!r})"
@@ -233,7 +267,7 @@ class Model(Layer):
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of all parameters by name, as PyTorch names them: ``conv1.weight``."""
-        return {name: parameter.data.copy() for name, parameter in self.named_parameters()}
+        return {name: np.array(host(parameter.data)) for name, parameter in self.named_parameters()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Set all parameters from arrays by name; all of them or, if anything is amiss, none.

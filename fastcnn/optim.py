@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypedDict, Unpack
 import numpy as np
 
 from fastcnn import ops
+from fastcnn.backends.choice import beside, host
 from fastcnn.errors import ConfigError, DataError, DTypeError, ShapeError
 from fastcnn.layers.arguments import positive, real, whole
 from fastcnn.layers.parameter import Array, Parameter, first_repeated, flat_runs, flat_zeros
@@ -90,7 +91,9 @@ class Optimizer:
         self.clip_value = None if clip_value is None else positive(clip_value, f"{self.who}: clip_value")
         self.steps = 0
         size = sum(parameter.size for parameter in self.parameters)
-        self.state = dict(zip(self.state_names, flat_zeros(len(self.state_names), size, dtype), strict=True))
+        zeros = flat_zeros(len(self.state_names), size, dtype)
+        like = self.parameters[0].data
+        self.state = {name: beside(array, like) for name, array in zip(self.state_names, zeros, strict=True)}
 
     @property
     def lr(self) -> float:
@@ -134,7 +137,7 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of all that a resumed run needs: ``steps`` and the state arrays."""
-        return {"steps": np.array(self.steps)} | {name: array.copy() for name, array in self.state.items()}
+        return {"steps": np.array(self.steps)} | {name: np.array(host(array)) for name, array in self.state.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave; or, if anything is amiss, change nothing.

@@ -202,8 +202,8 @@ def recipe(name: str = "gorgonia", **changes: Any) -> Settings:
     return replace(base, **(usual | changes))
 
 
-def build(settings: Settings) -> tuple[Model, Loss, Optimizer]:
-    """Make the model, the loss and the optimizer that the settings name.
+def build(settings: Settings, device: str = "cpu") -> tuple[Model, Loss, Optimizer]:
+    """Make the model, the loss and the optimizer that the settings name, on a device as `Model.to` takes it.
 
     >>> model, loss, optimizer = build(recipe("gorgonia", seed=3))
     >>> model.name, loss.reduction, optimizer.lr
@@ -211,6 +211,8 @@ def build(settings: Settings) -> tuple[Model, Loss, Optimizer]:
     """
     options = {} if settings.dropout else {"dropout": False}
     model = MODELS[settings.model](settings.dtype, seed=settings.seed, **options)
+    if device != "cpu":
+        model.to(device)
     return model, LOSSES[settings.loss](settings.reduction), _optimizer(settings, model)
 
 

@@ -10,12 +10,14 @@ import numpy as np
 from rich.console import Console
 
 import fastcnn as fc
-from fastcnn import _core
+from fastcnn import _core, cuda
 from fastcnn.console import DIVERGED, JsonReport, TrainingReport, complain, downloads_shown, interrupted_code
-from fastcnn.data import Dataset, load_dataset
-from fastcnn.data.samples import ImageSamples
-from fastcnn.errors import ConfigError, DataError, FastcnnError
+from fastcnn.data import Dataset, DeviceImages, load_dataset
+from fastcnn.data.samples import ImageSamples, Samples
+from fastcnn.errors import ConfigError, CudaError, DataError, FastcnnError
+from fastcnn.layers.arguments import choice
 from fastcnn.metrics import in_json
+from fastcnn.model import DEVICES
 from fastcnn.recipes import Settings, build, schedule_of
 from fastcnn.run_folder import RunFolder, place_of
 from fastcnn.trainer import Trainer
@@ -33,6 +35,7 @@ class Options:
         epochs: Of a run that goes on, where it is to end, if not where it was.
         dataset, data_dir: See `fastcnn.data.load_dataset`.
         threads: How many, if not as many as there are CPUs.
+        device: "cpu" or "cuda", where to compute.
         run_dir: The folder of a new run, if not one with a name of its own.
         profile, quiet, json, debug, dry_run: What to show, and whether that is all.
     """
@@ -43,6 +46,7 @@ class Options:
     dataset: str
     data_dir: Path | None
     threads: int | None
+    device: str
     run_dir: Path | None
     profile: bool
     quiet: bool
@@ -53,6 +57,11 @@ class Options:
 
 def run(options: Options) -> int:
     """Check everything, then train and keep the run; return the exit code."""
+    choice(options.device, DEVICES, "--device:")
+    if options.device == "cuda" and options.profile:
+        raise ConfigError("--profile takes times on the CPU; leave it out with --device cuda")
+    if options.device == "cuda" and (missing := cuda.why_not()):
+        raise CudaError(f"--device cuda: {missing}")
     if options.threads is not None:
         try:
             fc.set_num_threads(options.threads)
@@ -89,7 +98,8 @@ class Run:
         self.settings = settings
         self.console = Console(quiet=options.quiet or options.json, highlight=False, markup=False, soft_wrap=True)
         self.report = JsonReport() if options.json else TrainingReport(self.console)
-        self.trainer = Trainer(*build(settings), batch_size=settings.batch_size, shuffle=settings.shuffle)
+        parts = build(settings, options.device)
+        self.trainer = Trainer(*parts, batch_size=settings.batch_size, shuffle=settings.shuffle)
         self.trainer.callbacks = [folder, self.report]
         folder.metadata = {"scaling": settings.scaling, "recipe": _recipe(settings)}
 
@@ -98,8 +108,8 @@ class Run:
         self.data = self._read_data()
         self.config = self._configuration()
         first, form = slice(self.settings.limit), (self.settings.dtype, self.settings.scaling, self.settings.targets)
-        self.training = ImageSamples(self.data.train_images[first], self.data.train_labels[first], *form)
-        self.test = ImageSamples(self.data.test_images, self.data.test_labels, *form)
+        self.training = self._placed(ImageSamples(self.data.train_images[first], self.data.train_labels[first], *form))
+        self.test = self._placed(ImageSamples(self.data.test_images, self.data.test_labels, *form))
         self.trainer.schedule = schedule_of(self.settings, len(self.training))
         self.trainer.check(self.training)
         self.trainer.check(self.test)
@@ -158,6 +168,10 @@ class Run:
             )
         return data
 
+    def _placed(self, samples: ImageSamples) -> Samples:
+        """The samples where the model is."""
+        return DeviceImages(samples) if self.options.device == "cuda" else samples
+
     def _configuration(self) -> dict[str, Any]:
         """What config.json holds: all that is needed to do the run again."""
         if self.folder.resumed:
@@ -180,6 +194,7 @@ class Run:
             },
             "isa": _core.get_isa(),
             "threads": fc.get_num_threads(),
+            "device": options.device,
             "numpy": np.__version__,
         }
 
@@ -201,7 +216,7 @@ class Run:
         """Which data and why, which model on what, from where; and for a dry run, all settings and layers."""
         trainer, folder, progress = self.trainer, self.folder, self.trainer.progress
         model, size = trainer.model, sum(parameter.size for parameter in trainer.model.parameters())
-        machine = {"isa": _core.get_isa(), "threads": fc.get_num_threads()}
+        machine = {"isa": _core.get_isa(), "threads": fc.get_num_threads(), "device": self.options.device}
         if isinstance(self.report, JsonReport):
             run = None if self.options.dry_run else str(folder.path)
             begun = {"epoch": progress.epoch, "batch": progress.batch} if folder.resumed else None
@@ -209,10 +224,7 @@ class Run:
         lines = [f"data   {self.data.origin}"]
         if len(self.training) < len(self.data.train_labels):
             lines.append(f"       the first {len(self.training):,} of them for training (--limit)")
-        lines.append(
-            f"model  {model.name}: {size:,} parameters, {model.dtype}, {machine['isa']} kernels, "
-            f"threads: {machine['threads']}"
-        )
+        lines.append(f"model  {model.name}: {size:,} parameters, {model.dtype}, {self._device()}")
         if folder.resumed:
             lines.append(f"resume after {place_of(progress)}")
             before = {name: self.config.get(name) for name in ("fastcnn", "isa")}
@@ -227,6 +239,12 @@ class Run:
             lines.append(f"run    {str(folder.path)!r} (not made: this is a dry run)\n\nsettings")
             lines += [*rows, "", model.summary()]
         self.console.print("\n".join(lines))
+
+    def _device(self) -> str:
+        """What computes, in words."""
+        if self.options.device == "cuda":
+            return f"on {cuda.name()}"
+        return f"{_core.get_isa()} kernels, threads: {fc.get_num_threads()}"
 
     # ---- after -------------------------------------------------------------------------------------------------------
 

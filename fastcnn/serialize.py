@@ -21,6 +21,7 @@ import numpy as np
 
 from fastcnn.architecture import Classes, describe, one_line, rebuild
 from fastcnn.atomic import replacing
+from fastcnn.backends.choice import host
 from fastcnn.errors import ConfigError, DataError
 from fastcnn.init import zeros
 from fastcnn.layers.parameter import Array
@@ -140,7 +141,7 @@ def write_model_file(
         raise ConfigError(f"{who}: the metadata must be finite numbers, strings, lists, dicts: {error}") from error
     _check_that_it_loads(who, model, description, classes)
 
-    tensors = {name: parameter.data for name, parameter in model.named_parameters()}
+    tensors = {name: host(parameter.data) for name, parameter in model.named_parameters()}
     for name, array in arrays.items():
         if np.asarray(array).dtype.name not in DTYPES:
             raise ConfigError(f"{who}: expected {', '.join(DTYPES)} arrays, got {np.asarray(array).dtype} as {name!r}")

@@ -20,7 +20,7 @@ from fastcnn.recipes import recipe as settings_of
 from fastcnn.run import Options, run
 
 # What may be said of a run that goes on. Everything else was said when it began.
-WITH_RESUME = ("resume", "epochs", "data_dir", "threads", "profile", "quiet", "json")
+WITH_RESUME = ("resume", "epochs", "data_dir", "threads", "device", "profile", "quiet", "json")
 
 MODEL, OPTIMIZER, DATA, RUN, OUTPUT = "Model and loss", "Optimizer", "Data", "Run", "Output"
 
@@ -197,12 +197,15 @@ def parse(
         _path(
             RUN,
             "Go on with the run in that folder, to the very bits that it would have had undisturbed. Goes with "
-            "--epochs, --data-dir, --threads, --profile, --quiet and --json; all else is as it was.",
+            "--epochs, --data-dir, --threads, --device, --profile, --quiet and --json; all else is as it was.",
         ),
     ] = None,
     threads: Annotated[
         int | None, _whole(RUN, "As many as there are CPUs if not given; any number gives the same weights.")
     ] = None,
+    device: Annotated[
+        str, _name(RUN, "cpu; or cuda, an NVIDIA GPU, which computes the same to rounding. A run may change it.")
+    ] = "cpu",
     profile: Annotated[bool, _flag(OUTPUT, "--profile", "Show at the end where the time went.")] = False,
     quiet: Annotated[bool, _flag(OUTPUT, "--quiet", "Print nothing but errors.")] = False,
     json: Annotated[bool, _flag(OUTPUT, "--json", "Print JSON for programs, an object a line.")] = False,
@@ -242,6 +245,7 @@ def parse(
         dataset=dataset,
         data_dir=data_dir,
         threads=threads,
+        device=device,
         run_dir=run_dir,
         profile=profile,
         quiet=quiet,

@@ -10,7 +10,7 @@ needs to go on to the same bits and the same figures, but for times.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcnn.data.samples import Batches, Samples, checked_batches, samples_of
+from fastcnn.backends.choice import host
+from fastcnn.data.samples import Batches, Samples, checked_batches, samples_of, validation_of
 from fastcnn.errors import ConfigError, DataError, DTypeError, ShapeError
 from fastcnn.judge import Evaluation, Judge, Metric, checked_metric, evaluate, per_sample
 from fastcnn.layers.arguments import whole
@@ -36,6 +37,8 @@ __all__ = ["BatchMetrics", "Callback", "EpochMetrics", "Evaluation", "History", 
 SMOOTHING = 0.01  # how much of the newest batch's cost goes into the moving loss, as in MXNet's tutorial
 SHUFFLE_STREAM = 1 << 32  # second half of the keys of the orders, apart from those that draw weights
 JUDGED_TRAINING_SAMPLES = 5_000
+
+Taken = tuple[int, float, int]  # a step: number of its batch, cost per sample, samples of the epoch so far
 
 
 class _Stopped(Exception):
@@ -81,6 +84,8 @@ class Trainer:
             ``(N, classes)`` in [0, 1] count as labels: pass ``metric=None`` for regression.
         schedule: The learning rate of each step: `fastcnn.OneCycleLR` for one, or any function of the step's number,
             from 0; see `fastcnn.schedules`. None leaves the optimizer's rate alone.
+        record: Whether to train on `fastcnn.data.DeviceImages` by recorded steps, a hundred at a time, see
+            `fastcnn.recorded`: the same bits, sooner. With `clip_norm` it is always one by one.
 
     Attributes:
         progress: How far it has come. To resume a run, set it beside the model's and the optimizer's state.
@@ -115,6 +120,7 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
         metric: Metric | str | None = "auto",
         schedule: Schedule | None = None,
+        record: bool = True,
     ) -> None:
         order = "the order is Trainer(model, loss, optimizer)"
         for what, part, kind in (("model", model, Model), ("loss", loss, Loss), ("optimizer", optimizer, Optimizer)):
@@ -127,6 +133,8 @@ class Trainer:
         self.callbacks = _checked_callbacks(callbacks)
         self.metric = checked_metric(metric, "Trainer")
         self.schedule = checked_schedule(schedule, "Trainer")
+        self.record = record
+        self._recorded: Any = None  # the RecordedSteps of the samples on the GPU
         self.progress = Progress()
         self.history = History()
         self.last_epoch = 0
@@ -171,7 +179,7 @@ class Trainer:
                 epoch. The message says where.
         """
         train = samples_of(x, y, "Trainer.fit")
-        test = None if validation is None else _validation(validation)
+        test = None if validation is None else validation_of(validation)
         self.check(train)
         self.check(test)
         self.last_epoch = self.progress.epoch + whole(epochs, "Trainer.fit: epochs")
@@ -272,14 +280,14 @@ class Trainer:
         already = self.progress.samples
         started = time.perf_counter()
         speed = 0.0
-        for x, y in self._batches(train, epoch, self.progress.batch):
-            pause()
-            cost = self._step(x, y, epoch)
+        recorded = getattr(train, "is_on_device", False) and self.record and self.optimizer.clip_norm is None
+        steps = self._recorded_steps if recorded else self._steps
+        for taken in steps(train, epoch, pause):
             speed = (self.progress.samples - already) / max(time.perf_counter() - started, 1e-9)
-            metrics = BatchMetrics(epoch, self.progress.batch, cost, self.progress.samples, speed)
-            for callback in self.callbacks:
-                callback.on_batch(self, metrics)
-        if not all(np.isfinite(values).all() for values, _ in flat_runs(self.model.parameters())):
+            for batch, cost, samples in taken:
+                for callback in self.callbacks:
+                    callback.on_batch(self, BatchMetrics(epoch, batch, cost, samples, speed))
+        if not all(np.isfinite(host(values)).all() for values, _ in flat_runs(self.model.parameters())):
             raise NonFiniteError(
                 f"epoch {epoch}: a weight became infinite or NaN by its end; use a smaller learning rate"
             )
@@ -302,44 +310,68 @@ class Trainer:
                 )
             yield from batches
 
-    def _step(self, x: Any, y: Any, epoch: int) -> float:
-        """One step; its progress is noted before anybody hears of it. Returns the cost per sample."""
-        done = self.progress
-        if self.schedule is not None:
-            self.optimizer.lr = self.schedule(self.optimizer.steps)
+    def _steps(self, train: Samples | Batches, epoch: int, pause: Callable[[], None]) -> Iterator[list[Taken]]:
+        """The steps of an epoch, one by one."""
+        for x, y in self._batches(train, epoch, self.progress.batch):
+            pause()
+            self._before_step()
+            with self._in_step(epoch):
+                cost = train_step(self.model, self.loss, self.optimizer, x, y)
+                taken = self._note(per_sample(cost, self.loss, len(x)), len(x), self.optimizer.steps)
+            yield [taken]
+
+    def _recorded_steps(self, train: Any, epoch: int, pause: Callable[[], None]) -> Iterator[list[Taken]]:
+        """The same on the GPU, in groups: see `fastcnn.recorded`."""
+        from fastcnn.recorded import ROWS, RecordedSteps  # what it imports of the GPU is for few
+
+        if self._recorded is None or self._recorded.samples is not train:
+            self._recorded = RecordedSteps(self.model, self.loss, self.optimizer, train)
+        order = self.order(len(train), epoch)[self.progress.batch * self.batch_size :]
+        whole_batches = len(order) // self.batch_size * self.batch_size
+        rows = order[:whole_batches].reshape(-1, self.batch_size)
+        groups = [rows[first : first + ROWS] for first in range(0, len(rows), ROWS)]
+        if whole_batches < len(order):
+            groups.append(order[whole_batches:][None])
+        for group in groups:
+            while len(group):
+                pause()
+                before = self.optimizer.steps
+                with self._in_step(epoch):
+                    costs = self._recorded.run(group, self._before_step)
+                    numbered = enumerate(costs.tolist(), start=before + 1)
+                    taken = [self._note(cost, group.shape[1], steps) for steps, cost in numbered]
+                yield taken
+                group = group[len(costs) :]
+
+    @contextmanager
+    def _in_step(self, epoch: int) -> Iterator[None]:
+        """Around a step: what breaks it off leaves `in_step` set, but for an error before anything was updated."""
         self.in_step = True
         try:
-            cost = train_step(self.model, self.loss, self.optimizer, x, y)
+            yield
         except NonFiniteError as error:
             self.in_step = False  # nothing was updated
-            error.args = (f"epoch {epoch}, batch {done.batch + 1}: {error}",)
+            error.args = (f"epoch {epoch}, batch {self.progress.batch + 1}: {error}",)
             raise
-        cost = per_sample(cost, self.loss, len(x))
+        self.in_step = False
+
+    def _before_step(self) -> None:
+        if self.schedule is not None:
+            self.optimizer.lr = self.schedule(self.optimizer.steps)
+
+    def _note(self, cost: float, count: int, steps: int) -> Taken:
+        """Note the progress that a step made, before anybody hears of it; from its cost per sample."""
+        done = self.progress
         before = cost if done.moving_loss is None else done.moving_loss
         self.progress = replace(
             done,
             batch=done.batch + 1,
-            samples=done.samples + len(x),
-            cost_sum=done.cost_sum + cost * len(x),
+            samples=done.samples + count,
+            cost_sum=done.cost_sum + cost * count,
             moving_loss=(1 - SMOOTHING) * before + SMOOTHING * cost,
-            steps=self.optimizer.steps,
+            steps=steps,
         )
-        self.in_step = False
-        return cost
-
-
-def _validation(given: Any) -> Samples | Batches:
-    """A pair whose first is an array is a pair of arrays; any other is an iterable of two batches.
-
-    A list of batches is looked through here and now: after an epoch is late for an error.
-    """
-    who = "Trainer.fit: validation"
-    if isinstance(given, tuple | list):
-        if len(given) == 2 and isinstance(given[0], np.ndarray):
-            return samples_of(given[0], given[1], who)
-        for _ in checked_batches(given, "validation"):
-            pass
-    return samples_of(given, None, who)
+        return self.progress.batch, cost, self.progress.samples
 
 
 def _checked_callbacks(given: Any) -> list[Callback]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastcnn import watch
+from fastcnn.backends.choice import host
 from fastcnn.errors import ConfigError, FastcnnError
 from fastcnn.layers import Training
 from fastcnn.layers.parameter import Array
@@ -77,7 +78,7 @@ def _explained(model: Model, x: Array, step: Training, cost: float) -> NonFinite
     """Why the cost is not finite: the same forward again, bit by bit, with somebody looking on."""
     with watch.FirstNonFinite() as first:
         model.forward(x, step)
-    if not np.isfinite(x).all():
+    if not np.isfinite(host(x)).all():
         return NonFiniteError(f"the cost became {cost}: the input holds infinite numbers or NaN; check the data")
     if first.name is None:
         return NonFiniteError(f"the cost became {cost} in the loss, all layers are finite; check the targets")

@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from fastcnn.backends.choice import host
 from fastcnn.errors import ConfigError
 from fastcnn.layers.layer import Backward, Layer, Training
 from fastcnn.layers.parameter import Array
@@ -133,10 +134,10 @@ class FirstNonFinite(Watch):
             return
         who = f"{type(layer).__name__} {name!r}"
         for parameter_name, parameter in layer.named_parameters():
-            if not np.isfinite(parameter.data).all():
+            if not np.isfinite(host(parameter.data)).all():
                 self.name, self.where = name, f"{parameter_name} of {who}"
                 return
-        if not np.isfinite(y).all():
+        if not np.isfinite(host(y)).all():
             self.name, self.where = name, f"the output of {who}"
 
 

@@ -6,18 +6,25 @@
 ((4000, 1, 28, 28), (1000, 1, 28, 28))
 """
 
+from typing import TYPE_CHECKING, Any
+
 from fastcnn.data.digits import mnist_style
 from fastcnn.data.download import fetch_mnist
 from fastcnn.data.idx import read_idx, write_idx
 from fastcnn.data.images import read_images
-from fastcnn.data.mnist import Dataset, cache_dir, load_dataset
+from fastcnn.data.mnist import Dataset, load_dataset
 from fastcnn.data.png import contact_sheet, save_png
 from fastcnn.data.samples import ArraySamples, ImageSamples, Samples
 from fastcnn.data.transforms import pixel_table, scale_pixels, soft_targets
+from fastcnn.places import cache_dir
+
+if TYPE_CHECKING:
+    from fastcnn.data.device_images import DeviceImages
 
 __all__ = [
     "ArraySamples",
     "Dataset",
+    "DeviceImages",
     "ImageSamples",
     "Samples",
     "cache_dir",
@@ -33,3 +40,12 @@ __all__ = [
     "soft_targets",
     "write_idx",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`DeviceImages`, when somebody asks for it: what it imports of the GPU is for few."""
+    if name == "DeviceImages":
+        from fastcnn.data.device_images import DeviceImages
+
+        return DeviceImages
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

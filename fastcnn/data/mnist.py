@@ -5,7 +5,6 @@ network. The sample of 5,000 real digits that ships with the package needs none 
 """
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from fastcnn.data.download import MNIST_FILES, Progress, fetch_mnist, find_file
 from fastcnn.data.idx import read_idx
 from fastcnn.data.transforms import check_labels
 from fastcnn.errors import ConfigError, DataError
+from fastcnn.places import cache_dir
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -111,22 +111,6 @@ def load_dataset(
     if dataset == "mnist":
         return _read_sample(f"{missing}they stand in for the full set, which is yet to be downloaded ({DOWNLOAD_SIZE})")
     return _read_sample(f"{missing}pass --dataset mnist to download the full set ({DOWNLOAD_SIZE})")
-
-
-def cache_dir() -> Path:
-    """Return the folder for downloads: ``FASTCNN_CACHE_DIR``, or where the system keeps a user's caches.
-
-    It need not exist. MNIST is kept in its subfolder ``mnist``.
-    """
-    if chosen := os.environ.get("FASTCNN_CACHE_DIR"):
-        return Path(chosen)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    elif sys.platform == "darwin":
-        base = "~/Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.path.expanduser(base)) / "fastcnn"
 
 
 def _places(data_dir: str | os.PathLike[str]) -> tuple[Path, Path]:

@@ -118,6 +118,8 @@ class ImageSamples:
     Attributes:
         images: As given.
         labels: As given.
+        numbers: What each of the 256 values of a byte becomes.
+        rows: The target of each class, ``(classes, classes)``; in the form "index" 1 and 0.
 
     Raises:
         DataError: if there is not one label for each image, or one is out of range.
@@ -145,8 +147,8 @@ class ImageSamples:
         self.scaling = choice(scaling, SCALINGS, "ImageSamples: scaling")
         self.form = choice(targets, FORMS, "ImageSamples: targets")
         self.classes = whole(classes, "ImageSamples: classes")
-        self._numbers = pixel_table(self.scaling, self.dtype)
-        self._rows = None if targets == "index" else _rows_of(self.form, self.classes, self.dtype)
+        self.numbers = pixel_table(self.scaling, self.dtype)
+        self.rows = _rows_of(self.form, self.classes, self.dtype)
         if self.images.dtype != np.uint8:
             raise DTypeError(f"ImageSamples: expected uint8 images, got {self.images.dtype}; pass the unscaled bytes")
         if self.images.ndim != 4:
@@ -165,12 +167,12 @@ class ImageSamples:
 
     def inputs(self, which: Which) -> Array:
         """The images `which` as a model takes them, ``(n, C, H, W)``."""
-        return look_up(self._numbers, self.images, which)
+        return look_up(self.numbers, self.images, which)
 
     def targets(self, which: Which) -> Array:
         """Their targets, ``(n, classes)``, or ``(n,)`` in the form "index"."""
         labels = self.labels[which]
-        return labels if self._rows is None else self._rows[labels]
+        return labels if self.form == "index" else self.rows[labels]
 
 
 def _rows_of(form: str, classes: int, dtype: str) -> Array:
@@ -218,6 +220,21 @@ def samples_of(x: Any, y: Any, who: str) -> Samples | Batches:
     if not isinstance(x, Iterable):
         raise ConfigError(f"{who}: expected arrays x and y, samples, or an iterable of batches (x, y), got {x!r}")
     return x
+
+
+def validation_of(given: Any) -> Samples | Batches:
+    """What somebody passed to judge a model by, in one of two forms.
+
+    A pair whose first is an array is a pair of arrays; any other is an iterable of two batches. A list of batches is
+    looked through here and now: after an epoch is late for an error.
+    """
+    who = "Trainer.fit: validation"
+    if isinstance(given, tuple | list):
+        if len(given) == 2 and isinstance(given[0], np.ndarray):
+            return samples_of(given[0], given[1], who)
+        for _ in checked_batches(given, "validation"):
+            pass
+    return samples_of(given, None, who)
 
 
 def checked_batches(batches: Batches, when: str) -> Iterator[tuple[Array, Targets]]:

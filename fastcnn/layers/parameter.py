@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastcnn.backends.choice import beside, host, on_device
 from fastcnn.errors import ConfigError, ShapeError
 from fastcnn.init import Initialiser, zeros
 from fastcnn.layers.arguments import whole
@@ -118,7 +119,7 @@ class Parameter:
             return self.arena or Arena([self])
 
     def _copy(self, values: Any, target: Array, which: str) -> None:
-        values = np.asarray(values)
+        values = values if on_device(values) else np.asarray(values)
         if values.shape != self.shape:
             raise ShapeError(f"{self.name}.{which}: expected shape {self.shape}, got {values.shape}")
         target[...] = values
@@ -178,6 +179,12 @@ class Arena:
                 for _, parameter in residents:
                     parameter.luggage = None
             return self.flat
+
+    def to(self, like: Any) -> None:
+        """Move both arrays to where `like` lies, an array of the host or of the GPU."""
+        data, grad = self.allocate()
+        with _settling:
+            self.flat = (beside(host(data), like), beside(host(grad), like))
 
     def _drawn(self, index: int) -> Array:
         generator = np.random.Generator(np.random.Philox(key=np.array([self.seed, index], np.uint64)))

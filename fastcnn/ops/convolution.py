@@ -5,6 +5,7 @@ from numpy.typing import DTypeLike
 
 from fastcnn.backends import cpu
 from fastcnn.backends.arrays import Array
+from fastcnn.backends.choice import backend_of
 from fastcnn.backends.shapes import Size
 
 
@@ -30,7 +31,7 @@ def conv2d(
     array([[[[4., 4.],
              [4., 4.]]]])
     """
-    return cpu.conv2d(x, weight, bias, stride, padding, dilation, algorithm)
+    return backend_of(x).conv2d(x, weight, bias, stride, padding, dilation, algorithm)
 
 
 def conv2d_backward_input(
@@ -49,7 +50,7 @@ def conv2d_backward_input(
              [2., 4., 2.],
              [1., 2., 1.]]]])
     """
-    return cpu.conv2d_backward_input(dy, weight, input_shape, stride, padding, dilation, algorithm)
+    return backend_of(dy).conv2d_backward_input(dy, weight, input_shape, stride, padding, dilation, algorithm)
 
 
 def conv2d_backward_weight(
@@ -69,7 +70,7 @@ def conv2d_backward_weight(
     array([[[[ 8., 12.],
              [20., 24.]]]])
     """
-    return cpu.conv2d_backward_weight(dy, x, weight_shape, stride, padding, dilation, algorithm)
+    return backend_of(dy).conv2d_backward_weight(dy, x, weight_shape, stride, padding, dilation, algorithm)
 
 
 def conv2d_backward_bias(dy: Array) -> Array:
@@ -78,7 +79,7 @@ def conv2d_backward_bias(dy: Array) -> Array:
     >>> conv2d_backward_bias(np.ones((5, 2, 3, 3)))
     array([45., 45.])
     """
-    return cpu.conv2d_backward_bias(dy)
+    return backend_of(dy).conv2d_backward_bias(dy)
 
 
 def conv_output_shape(
@@ -125,7 +126,7 @@ def im2col(x: Array, kernel_size: Size, stride: Size = 1, padding: Size = 0, dil
             [3., 4., 6., 7.],
             [4., 5., 7., 8.]]])
     """
-    return cpu.im2col(x, kernel_size, stride, padding, dilation)
+    return backend_of(x).im2col(x, kernel_size, stride, padding, dilation)
 
 
 def col2im(
@@ -143,7 +144,7 @@ def col2im(
              [2., 4., 2.],
              [1., 2., 1.]]]])
     """
-    return cpu.col2im(columns, input_shape, kernel_size, stride, padding, dilation)
+    return backend_of(columns).col2im(columns, input_shape, kernel_size, stride, padding, dilation)
 
 
 def matmul(a: Array, b: Array, transpose_a: bool = False, transpose_b: bool = False) -> Array:
@@ -152,4 +153,4 @@ def matmul(a: Array, b: Array, transpose_a: bool = False, transpose_b: bool = Fa
     >>> matmul(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]), transpose_b=True)
     array([[11.]])
     """
-    return cpu.matmul(a, b, transpose_a, transpose_b)
+    return backend_of(a).matmul(a, b, transpose_a, transpose_b)

@@ -5,6 +5,7 @@ from numpy.typing import DTypeLike
 
 from fastcnn.backends import cpu
 from fastcnn.backends.arrays import Array
+from fastcnn.backends.choice import backend_of
 from fastcnn.backends.shapes import Size
 
 
@@ -36,7 +37,7 @@ def conv2d_relu_max_pool2d(
     >>> y, argmax
     (array([[[[24.]]]]), array([[[[3]]]], dtype=uint8))
     """
-    return cpu.conv2d_relu_max_pool2d(
+    return backend_of(x).conv2d_relu_max_pool2d(
         x, weight, bias, stride, padding, dilation, pool_size, algorithm, p, seed, offset, for_backward
     )
 
@@ -73,7 +74,7 @@ def conv2d_relu_max_pool2d_backward(
     (array([[[[4., 5.],
              [7., 8.]]]]), array([1.]))
     """
-    return cpu.conv2d_relu_max_pool2d_backward(
+    return backend_of(dy).conv2d_relu_max_pool2d_backward(
         dy, y, argmax, x, weight, stride, padding, dilation, pool_size, algorithm, p, input_gradient
     )
 
@@ -123,7 +124,9 @@ def conv2d_relu_avg_pool2d(
     >>> y, active
     (array([[[[3.]]]]), array([[[[12]]]], dtype=uint8))
     """
-    return cpu.conv2d_relu_avg_pool2d(x, weight, bias, stride, padding, dilation, pool_size, algorithm, for_backward)
+    return backend_of(x).conv2d_relu_avg_pool2d(
+        x, weight, bias, stride, padding, dilation, pool_size, algorithm, for_backward
+    )
 
 
 def conv2d_relu_avg_pool2d_backward(
@@ -150,7 +153,7 @@ def conv2d_relu_avg_pool2d_backward(
     (array([[[[-0.25,  0.25],
              [ 1.25,  1.75]]]]), array([0.5]))
     """
-    return cpu.conv2d_relu_avg_pool2d_backward(
+    return backend_of(dy).conv2d_relu_avg_pool2d_backward(
         dy, active, x, weight, stride, padding, dilation, pool_size, algorithm, input_gradient
     )
 

@@ -1,7 +1,7 @@
 """Fully connected layers. The conventions are those of `fastcnn.ops`."""
 
-from fastcnn.backends import cpu
 from fastcnn.backends.arrays import Array
+from fastcnn.backends.choice import backend_of
 
 
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
@@ -10,7 +10,7 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     >>> linear(np.ones((1, 2)), np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([10.0, 20.0]))
     array([[13., 27.]])
     """
-    return cpu.linear(x, weight, bias)
+    return backend_of(x).linear(x, weight, bias)
 
 
 def linear_backward(
@@ -29,7 +29,7 @@ def linear_backward(
     >>> dx, dbias
     (array([[2.]]), array([1., 0.]))
     """
-    return cpu.linear_backward(dy, x, weight, input_gradient, out)
+    return backend_of(dy).linear_backward(dy, x, weight, input_gradient, out)
 
 
 def linear_relu_dropout(
@@ -40,7 +40,7 @@ def linear_relu_dropout(
     >>> linear_relu_dropout(np.ones((1, 2)), np.array([[1.0, 2.0], [-3.0, -4.0]]))
     array([[3., 0.]])
     """
-    return cpu.linear_relu_dropout(x, weight, bias, p, seed, offset)
+    return backend_of(x).linear_relu_dropout(x, weight, bias, p, seed, offset)
 
 
 def linear_relu_dropout_backward(
@@ -61,4 +61,4 @@ def linear_relu_dropout_backward(
     >>> dx, dbias
     (array([[2.]]), array([1., 0.]))
     """
-    return cpu.linear_relu_dropout_backward(dy, y, x, weight, p, input_gradient, out)
+    return backend_of(dy).linear_relu_dropout_backward(dy, y, x, weight, p, input_gradient, out)

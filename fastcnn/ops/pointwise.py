@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from fastcnn.backends import cpu
 from fastcnn.backends.arrays import Array
+from fastcnn.backends.choice import backend_of
 
 
 def relu(x: Array) -> Array:
@@ -12,7 +12,7 @@ def relu(x: Array) -> Array:
     >>> relu(np.array([-1.0, 0.0, 2.0]))
     array([0., 0., 2.])
     """
-    return cpu.relu(x)
+    return backend_of(x).relu(x)
 
 
 def relu_backward(dy: Array, y: Array) -> Array:
@@ -21,7 +21,7 @@ def relu_backward(dy: Array, y: Array) -> Array:
     >>> relu_backward(np.array([5.0, 5.0]), np.array([0.0, 2.0]))
     array([0., 5.])
     """
-    return cpu.relu_backward(dy, y)
+    return backend_of(dy).relu_backward(dy, y)
 
 
 def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
@@ -33,7 +33,7 @@ def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
     >>> leaky_relu(np.array([-1.0, 0.0, 2.0]), 0.5)
     array([-0.5,  0. ,  2. ])
     """
-    return cpu.leaky_relu(x, negative_slope)
+    return backend_of(x).leaky_relu(x, negative_slope)
 
 
 def leaky_relu_backward(dy: Array, x: Array, negative_slope: float = 0.01) -> Array:
@@ -44,7 +44,7 @@ def leaky_relu_backward(dy: Array, x: Array, negative_slope: float = 0.01) -> Ar
     >>> leaky_relu_backward(np.array([6.0, 6.0, 6.0]), np.array([-1.0, 0.0, 2.0]), 0.5)
     array([3., 3., 6.])
     """
-    return cpu.leaky_relu_backward(dy, x, negative_slope)
+    return backend_of(dy).leaky_relu_backward(dy, x, negative_slope)
 
 
 def sigmoid(x: Array) -> Array:
@@ -53,7 +53,7 @@ def sigmoid(x: Array) -> Array:
     >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
     array([0. , 0.5, 1. ])
     """
-    return cpu.sigmoid(x)
+    return backend_of(x).sigmoid(x)
 
 
 def sigmoid_backward(dy: Array, y: Array) -> Array:
@@ -62,7 +62,7 @@ def sigmoid_backward(dy: Array, y: Array) -> Array:
     >>> sigmoid_backward(np.array([8.0, 8.0]), np.array([0.5, 1.0]))
     array([2., 0.])
     """
-    return cpu.sigmoid_backward(dy, y)
+    return backend_of(dy).sigmoid_backward(dy, y)
 
 
 def tanh(x: Array) -> Array:
@@ -71,7 +71,7 @@ def tanh(x: Array) -> Array:
     >>> tanh(np.array([-1000.0, 0.0, 1000.0]))
     array([-1.,  0.,  1.])
     """
-    return cpu.tanh(x)
+    return backend_of(x).tanh(x)
 
 
 def tanh_backward(dy: Array, y: Array) -> Array:
@@ -80,7 +80,7 @@ def tanh_backward(dy: Array, y: Array) -> Array:
     >>> tanh_backward(np.array([4.0, 4.0]), np.array([0.5, 1.0]))
     array([3., 0.])
     """
-    return cpu.tanh_backward(dy, y)
+    return backend_of(dy).tanh_backward(dy, y)
 
 
 def add(a: Array, b: Array) -> Array:
@@ -89,7 +89,7 @@ def add(a: Array, b: Array) -> Array:
     >>> add(np.array([1.0, 2.0]), np.array([10.0, 20.0]))
     array([11., 22.])
     """
-    return cpu.add(a, b)
+    return backend_of(a).add(a, b)
 
 
 def dropout(x: Array, p: float, seed: int, offset: int = 0) -> Array:
@@ -101,7 +101,7 @@ def dropout(x: Array, p: float, seed: int, offset: int = 0) -> Array:
     >>> dropout(np.ones(8), 0.5, seed=1)
     array([0., 0., 2., 0., 2., 0., 2., 2.])
     """
-    return cpu.dropout(x, p, seed, offset)
+    return backend_of(x).dropout(x, p, seed, offset)
 
 
 def dropout_backward(dy: Array, p: float, seed: int, offset: int = 0) -> Array:
@@ -110,7 +110,7 @@ def dropout_backward(dy: Array, p: float, seed: int, offset: int = 0) -> Array:
     >>> bool((dropout_backward(np.ones(8), 0.5, seed=1) == dropout(np.ones(8), 0.5, seed=1)).all())
     True
     """
-    return cpu.dropout_backward(dy, p, seed, offset)
+    return backend_of(dy).dropout_backward(dy, p, seed, offset)
 
 
 def concat(arrays: Sequence[Array], axis: int = 1) -> Array:
@@ -121,7 +121,8 @@ def concat(arrays: Sequence[Array], axis: int = 1) -> Array:
             [1., 1.],
             [1., 1.]]])
     """
-    return cpu.concat(arrays, axis)
+    first = arrays[0] if isinstance(arrays, list | tuple) and arrays else None
+    return backend_of(first).concat(arrays, axis)
 
 
 def concat_backward(dy: Array, sizes: Sequence[int], axis: int = 1) -> tuple[Array, ...]:
@@ -130,4 +131,4 @@ def concat_backward(dy: Array, sizes: Sequence[int], axis: int = 1) -> tuple[Arr
     >>> concat_backward(np.array([[1.0, 2.0, 3.0]]), [1, 2])
     (array([[1.]]), array([[2., 3.]]))
     """
-    return cpu.concat_backward(dy, sizes, axis)
+    return backend_of(dy).concat_backward(dy, sizes, axis)

@@ -2,6 +2,7 @@
 
 from fastcnn.backends import cpu
 from fastcnn.backends.arrays import Array
+from fastcnn.backends.choice import backend_of
 from fastcnn.backends.shapes import Size
 
 
@@ -18,7 +19,7 @@ def max_pool2d(x: Array, kernel_size: Size, stride: Size | None = None, padding:
            [13., 15.]]), array([[3, 3],
            [3, 3]], dtype=uint8))
     """
-    return cpu.max_pool2d(x, kernel_size, stride, padding)
+    return backend_of(x).max_pool2d(x, kernel_size, stride, padding)
 
 
 def max_pool2d_backward(
@@ -38,7 +39,7 @@ def max_pool2d_backward(
     array([[[[0., 0.],
              [1., 0.]]]])
     """
-    return cpu.max_pool2d_backward(dy, argmax, input_shape, kernel_size, stride, padding)
+    return backend_of(dy).max_pool2d_backward(dy, argmax, input_shape, kernel_size, stride, padding)
 
 
 def avg_pool2d(
@@ -54,7 +55,7 @@ def avg_pool2d(
     array([[[[ 2.5,  4.5],
              [10.5, 12.5]]]])
     """
-    return cpu.avg_pool2d(x, kernel_size, stride, padding, count_include_pad)
+    return backend_of(x).avg_pool2d(x, kernel_size, stride, padding, count_include_pad)
 
 
 def avg_pool2d_backward(
@@ -71,7 +72,7 @@ def avg_pool2d_backward(
     array([[[[2., 2., 0.],
              [2., 2., 0.]]]])
     """
-    return cpu.avg_pool2d_backward(dy, input_shape, kernel_size, stride, padding, count_include_pad)
+    return backend_of(dy).avg_pool2d_backward(dy, input_shape, kernel_size, stride, padding, count_include_pad)
 
 
 def pool_output_shape(

@@ -1,7 +1,7 @@
 """Softmax and cross-entropy. The conventions are those of `fastcnn.ops`."""
 
-from fastcnn.backends import cpu
 from fastcnn.backends.arrays import Array
+from fastcnn.backends.choice import backend_of
 
 
 def softmax(x: Array) -> Array:
@@ -10,7 +10,7 @@ def softmax(x: Array) -> Array:
     >>> softmax(np.zeros((1, 4)))
     array([[0.25, 0.25, 0.25, 0.25]])
     """
-    return cpu.softmax(x)
+    return backend_of(x).softmax(x)
 
 
 def softmax_backward(dy: Array, y: Array) -> Array:
@@ -19,7 +19,7 @@ def softmax_backward(dy: Array, y: Array) -> Array:
     >>> softmax_backward(np.array([[1.0, 0.0]]), np.array([[0.5, 0.5]]))
     array([[ 0.25, -0.25]])
     """
-    return cpu.softmax_backward(dy, y)
+    return backend_of(dy).softmax_backward(dy, y)
 
 
 def log_softmax(x: Array) -> Array:
@@ -28,7 +28,7 @@ def log_softmax(x: Array) -> Array:
     >>> log_softmax(np.array([[0.0, 1000.0]]))
     array([[-1000.,     0.]])
     """
-    return cpu.log_softmax(x)
+    return backend_of(x).log_softmax(x)
 
 
 def log_softmax_backward(dy: Array, y: Array) -> Array:
@@ -37,7 +37,7 @@ def log_softmax_backward(dy: Array, y: Array) -> Array:
     >>> log_softmax_backward(np.array([[1.0, 0.0]]), np.log(np.array([[0.5, 0.5]])))
     array([[ 0.5, -0.5]])
     """
-    return cpu.log_softmax_backward(dy, y)
+    return backend_of(dy).log_softmax_backward(dy, y)
 
 
 def cross_entropy(logits: Array, target: Array) -> Array:
@@ -48,7 +48,7 @@ def cross_entropy(logits: Array, target: Array) -> Array:
     >>> cross_entropy(np.zeros((1, 4)), np.array([2])).round(4)
     array([1.3863])
     """
-    return cpu.cross_entropy(logits, target)
+    return backend_of(logits).cross_entropy(logits, target)
 
 
 def cross_entropy_backward(dy: Array, logits: Array, target: Array) -> Array:
@@ -57,4 +57,40 @@ def cross_entropy_backward(dy: Array, logits: Array, target: Array) -> Array:
     >>> cross_entropy_backward(np.ones(1), np.zeros((1, 4)), np.array([2]))
     array([[ 0.25,  0.25, -0.75,  0.25]])
     """
-    return cpu.cross_entropy_backward(dy, logits, target)
+    return backend_of(dy).cross_entropy_backward(dy, logits, target)
+
+
+def product_loss(p: Array, target: Array) -> Array:
+    """``-sum_j p_j t_j`` of each row: p and target (N, classes) -> (N,). The cost of Gorgonia's tutorial.
+
+    >>> product_loss(np.array([[0.5, 0.5]]), np.array([[1.0, 0.0]]))
+    array([-0.5])
+    """
+    return backend_of(p).product_loss(p, target)
+
+
+def product_loss_backward(dy: Array, target: Array) -> Array:
+    """Gradient of `product_loss` with respect to p: dy (N,) -> (N, classes).
+
+    >>> product_loss_backward(np.array([2.0]), np.array([[1.0, 0.0]]))
+    array([[-2., -0.]])
+    """
+    return backend_of(dy).product_loss_backward(dy, target)
+
+
+def log_product_loss(log_p: Array, target: Array) -> Array:
+    """``-sum_j (log p_j + log t_j)`` of each row: log_p and target (N, classes) -> (N,). That of Gorgonia's program.
+
+    >>> log_product_loss(np.array([[-1.0, -2.0]]), np.array([[1.0, 1.0]]))
+    array([3.])
+    """
+    return backend_of(log_p).log_product_loss(log_p, target)
+
+
+def log_product_loss_backward(dy: Array, target: Array) -> Array:
+    """Gradient of `log_product_loss` with respect to log_p, which no target changes: dy (N,) -> (N, classes).
+
+    >>> log_product_loss_backward(np.array([2.0]), np.array([[1.0, 0.0]]))
+    array([[-2., -2.]])
+    """
+    return backend_of(dy).log_product_loss_backward(dy, target)

@@ -2,8 +2,8 @@
 
 import math
 
-from fastcnn.backends import cpu
 from fastcnn.backends.arrays import Array
+from fastcnn.backends.choice import backend_of
 
 
 def sgd_update(data: Array, grad: Array, lr: float) -> None:
@@ -14,7 +14,7 @@ def sgd_update(data: Array, grad: Array, lr: float) -> None:
     >>> data
     array([0.5])
     """
-    cpu.sgd_update(data, grad, lr)
+    backend_of(data).sgd_update(data, grad, lr)
 
 
 def momentum_update(
@@ -30,7 +30,7 @@ def momentum_update(
     >>> data, velocity
     (array([0.5]), array([2.]))
     """
-    cpu.momentum_update(data, grad, velocity, lr, momentum, nesterov)
+    backend_of(data).momentum_update(data, grad, velocity, lr, momentum, nesterov)
 
 
 def rmsprop_update(data: Array, grad: Array, square_average: Array, lr: float, decay: float, eps: float) -> None:
@@ -43,7 +43,7 @@ def rmsprop_update(data: Array, grad: Array, square_average: Array, lr: float, d
     >>> data, average
     (array([0.8]), array([1.]))
     """
-    cpu.rmsprop_update(data, grad, square_average, lr, decay, eps)
+    backend_of(data).rmsprop_update(data, grad, square_average, lr, decay, eps)
 
 
 def adam_update(
@@ -72,7 +72,7 @@ def adam_update(
     >>> data, first, second
     (array([0.5]), array([2.]), array([4.]))
     """
-    cpu.adam_update(data, grad, first_moment, second_moment, lr, beta1, beta2, eps, step, weight_decay)
+    backend_of(data).adam_update(data, grad, first_moment, second_moment, lr, beta1, beta2, eps, step, weight_decay)
 
 
 def adjust_gradient(
@@ -90,7 +90,7 @@ def adjust_gradient(
     >>> grad
     array([ 4.  , -5.75])
     """
-    cpu.adjust_gradient(grad, data, scale, limit, l1, l2)
+    backend_of(grad).adjust_gradient(grad, data, scale, limit, l1, l2)
 
 
 def sum_of_squares(x: Array) -> float:
@@ -99,4 +99,4 @@ def sum_of_squares(x: Array) -> float:
     >>> sum_of_squares(np.array([3.0, 4.0], np.float32))
     25.0
     """
-    return cpu.sum_of_squares(x)
+    return backend_of(x).sum_of_squares(x)

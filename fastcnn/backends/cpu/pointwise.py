@@ -1,8 +1,9 @@
 """Activations, dropout, the sum of two arrays; and joining arrays: whatever takes arrays of any shape."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import index
+from typing import Any
 
 from fastcnn import _core
 from fastcnn.backends.arrays import Array, addressable, checked, plain, real, same_shape, whole
@@ -82,7 +83,7 @@ def dropout_backward(dy: Array, p: float, seed: int, offset: int = 0) -> Array:
 # ---- joining ---------------------------------------------------------------------------------------------------------
 
 
-def _axis(who: str, axis: int, dimensions: int) -> int:
+def axis_of(who: str, axis: int, dimensions: int) -> int:
     """`axis` counted from the front."""
     try:
         if -dimensions <= index(axis) < dimensions:
@@ -94,12 +95,13 @@ def _axis(who: str, axis: int, dimensions: int) -> int:
     )
 
 
-def concat(arrays: Sequence[Array], axis: int = 1) -> Array:
+def joined_shape(arrays: Sequence[Any], axis: int, checked: Callable[..., Any]) -> tuple[tuple[int, ...], int]:
+    """The shape of the arrays joined along an axis, and the axis counted from the front; each array is `checked`."""
     if not (isinstance(arrays, list | tuple) and arrays):
         got = f"an empty {type(arrays).__name__}" if isinstance(arrays, list | tuple) else type(arrays).__name__
         raise DTypeError(f"concat: arrays must be a list or tuple of one array or more, got {got}")
     first = checked("concat", "arrays[0]", arrays[0])
-    axis = _axis("concat", axis, first.ndim)
+    axis = axis_of("concat", axis, first.ndim)
     before, behind = first.shape[:axis], first.shape[axis + 1 :]
     for position, array in enumerate(arrays):
         checked("concat", f"arrays[{position}]", array, first.dtype)
@@ -108,22 +110,29 @@ def concat(arrays: Sequence[Array], axis: int = 1) -> Array:
                 f"concat: all sizes but that of axis {axis} must be the same, got arrays[0] {first.shape} and "
                 f"arrays[{position}] {array.shape}"
             )
-    shape = (*before, sum(array.shape[axis] for array in arrays), *behind)
+    return (*before, sum(array.shape[axis] for array in arrays), *behind), axis
+
+
+def concat(arrays: Sequence[Array], axis: int = 1) -> Array:
+    shape, axis = joined_shape(arrays, axis, checked)
     addressable("concat", shape)
-    return _core.concat([plain(array) for array in arrays], shape, math.prod(before))
+    return _core.concat([plain(array) for array in arrays], shape, math.prod(shape[:axis]))
 
 
-def concat_backward(dy: Array, sizes: Sequence[int], axis: int = 1) -> tuple[Array, ...]:
+def part_shapes(shape: tuple[int, ...], sizes: Sequence[int], axis: int) -> tuple[list[tuple[int, ...]], int]:
+    """The shapes of the parts that dy of this shape is cut into, and the axis counted from the front."""
     who = "concat_backward"
-    dy = checked(who, "dy", dy)
-    axis = _axis(who, axis, dy.ndim)
+    axis = axis_of(who, axis, len(shape))
     try:
         lengths = [index(size) for size in sizes]
     except TypeError:
         raise ShapeError(f"{who}: sizes must be the lengths of the parts, got {sizes!r}") from None
-    if not lengths or min(lengths) < 0 or sum(lengths) != dy.shape[axis]:
-        raise ShapeError(
-            f"{who}: sizes must add up to the {dy.shape[axis]} of dy {dy.shape}'s axis {axis}, got {sizes}"
-        )
-    before, behind = dy.shape[:axis], dy.shape[axis + 1 :]
-    return _core.concat_backward(plain(dy), [(*before, length, *behind) for length in lengths], math.prod(before))
+    if not lengths or min(lengths) < 0 or sum(lengths) != shape[axis]:
+        raise ShapeError(f"{who}: sizes must add up to the {shape[axis]} of dy {shape}'s axis {axis}, got {sizes}")
+    return [(*shape[:axis], length, *shape[axis + 1 :]) for length in lengths], axis
+
+
+def concat_backward(dy: Array, sizes: Sequence[int], axis: int = 1) -> tuple[Array, ...]:
+    dy = checked("concat_backward", "dy", dy)
+    shapes, axis = part_shapes(dy.shape, sizes, axis)
+    return _core.concat_backward(plain(dy), shapes, math.prod(dy.shape[:axis]))

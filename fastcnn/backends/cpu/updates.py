@@ -33,14 +33,22 @@ def _apart(who: str, **arrays: Array) -> None:
                 raise ShapeError(f"{who}: {other_name} and {name} overlap, and both are updated; pass separate arrays")
 
 
-def _finite(who: str, **settings: float) -> list[float]:
+def finite(who: str, **settings: float) -> list[float]:
     """The settings as floats, in their order, if they are finite numbers."""
     return [real(value, f"{who}: {name}") for name, value in settings.items()]
 
 
+def betas(who: str, beta1: float, beta2: float) -> list[float]:
+    """Both as floats, if they are what Adam can take."""
+    return [
+        real(beta, f"{who}: {name}", "a number from 0 to below 1", lambda number: 0 <= number < 1)
+        for name, beta in (("beta1", beta1), ("beta2", beta2))
+    ]
+
+
 def sgd_update(data: Array, grad: Array, lr: float) -> None:
     _updatable("sgd_update", "data", data)
-    _core.sgd_update(data, _gradient("sgd_update", data, grad), *_finite("sgd_update", lr=lr))
+    _core.sgd_update(data, _gradient("sgd_update", data, grad), *finite("sgd_update", lr=lr))
 
 
 def momentum_update(
@@ -50,7 +58,7 @@ def momentum_update(
     _updatable(who, "data", data)
     _updatable(who, "velocity", velocity, data)
     _apart(who, data=data, velocity=velocity)
-    lr, momentum = _finite(who, lr=lr, momentum=momentum)
+    lr, momentum = finite(who, lr=lr, momentum=momentum)
     _core.momentum_update(data, _gradient(who, data, grad, velocity), velocity, lr, momentum, nesterov)
 
 
@@ -59,7 +67,7 @@ def rmsprop_update(data: Array, grad: Array, square_average: Array, lr: float, d
     _updatable(who, "data", data)
     _updatable(who, "square_average", square_average, data)
     _apart(who, data=data, square_average=square_average)
-    lr, decay, eps = _finite(who, lr=lr, decay=decay, eps=eps)
+    lr, decay, eps = finite(who, lr=lr, decay=decay, eps=eps)
     _core.rmsprop_update(data, _gradient(who, data, grad, square_average), square_average, lr, decay, eps)
 
 
@@ -80,11 +88,8 @@ def adam_update(
     _updatable(who, "first_moment", first_moment, data)
     _updatable(who, "second_moment", second_moment, data)
     _apart(who, data=data, first_moment=first_moment, second_moment=second_moment)
-    beta1, beta2 = (
-        real(beta, f"{who}: {name}", "a number from 0 to below 1", lambda number: 0 <= number < 1)
-        for name, beta in (("beta1", beta1), ("beta2", beta2))
-    )
-    lr, eps, weight_decay = _finite(who, lr=lr, eps=eps, weight_decay=weight_decay)
+    beta1, beta2 = betas(who, beta1, beta2)
+    lr, eps, weight_decay = finite(who, lr=lr, eps=eps, weight_decay=weight_decay)
     step = whole(step, f"{who}: step")
     grad = _gradient(who, data, grad, first_moment, second_moment)
     _core.adam_update(data, grad, first_moment, second_moment, lr, beta1, beta2, eps, step, weight_decay)
@@ -99,7 +104,7 @@ def adjust_gradient(
     same_shape(who, "data", data, grad.shape, "grad {}", grad.shape)
     scale = real(scale, f"{who}: scale", "a number", lambda number: True)  # NaN where the norm of gradients is
     limit = real(limit, f"{who}: limit", "a number of 0 or more", lambda number: number >= 0)
-    l1, l2 = _finite(who, l1=l1, l2=l2)
+    l1, l2 = finite(who, l1=l1, l2=l2)
     data = plain(data)
     data = data.copy() if _core.overlap(data, grad) else data
     _core.adjust_gradient(grad, data, scale, limit, l1, l2)

@@ -48,6 +48,26 @@ def cross_entropy_backward(dy: ArrayLike, logits: ArrayLike, target: ArrayLike) 
     return float64(float64(dy)[:, None] * (probability * soft.sum(axis=-1, keepdims=True) - soft))
 
 
+def product_loss(p: ArrayLike, target: ArrayLike) -> Array:
+    """-sum over j of p_j * t_j, one loss per sample."""
+    return float64(-np.sum(float64(p) * float64(target), axis=-1))
+
+
+def product_loss_backward(dy: ArrayLike, target: ArrayLike) -> Array:
+    """dp_j = -dy * t_j."""
+    return float64(-float64(dy)[:, None] * float64(target))
+
+
+def log_product_loss(log_p: ArrayLike, target: ArrayLike) -> Array:
+    """-sum over j of log(p_j * t_j), one loss per sample."""
+    return float64(-np.sum(float64(log_p) + np.log(float64(target)), axis=-1))
+
+
+def log_product_loss_backward(dy: ArrayLike, target: ArrayLike) -> Array:
+    """dlog_p_j = -dy."""
+    return float64(np.broadcast_to(-float64(dy)[:, None], np.shape(target)))
+
+
 def _shifted(x: ArrayLike) -> Array:
     """Rows minus their largest entry: no overflow in exp, and the softmax is the same."""
     x = float64(x)

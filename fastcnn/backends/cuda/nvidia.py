@@ -1,0 +1,182 @@
+"""The GPU itself, through NVIDIA's driver: memory, copies, launches, and launches recorded to be repeated at once.
+
+All work goes through one stream, so it is done in the order in which it was asked for.
+"""
+
+import ctypes
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from fastcnn.backends.cuda import language
+from fastcnn.backends.cuda.compiler import INSTALL, machine_code
+from fastcnn.backends.cuda.language import Kernel, Pointer
+from fastcnn.backends.cuda.memory import Block, Borrowed, Pool
+from fastcnn.errors import CudaError
+
+SCALARS = {
+    language.float32: ctypes.c_float,
+    language.float64: ctypes.c_double,
+    language.int32: ctypes.c_int32,
+    language.uint32: ctypes.c_uint32,
+    language.uint64: ctypes.c_uint64,
+}
+DLPACK_CUDA = 2
+LOST = "what the GPU computed since the last copy from it is lost"
+
+
+class NvidiaDevice:
+    """The first GPU that CUDA shows; ``CUDA_VISIBLE_DEVICES`` says which that is.
+
+    Args:
+        driver: NVIDIA's driver as ``cuda.bindings.driver`` has it; that itself if not given.
+
+    Attributes:
+        name: What the GPU is called.
+        architecture: Its kind, such as "sm_90".
+
+    Raises:
+        CudaError: if there is no GPU, or what talks to it is not installed; says which.
+    """
+
+    def __init__(self, driver: ModuleType | None = None) -> None:
+        self._driver: Any = driver or _driver()
+        try:
+            self._call("no GPU can be used", "cuInit", 0)
+        except RuntimeError as error:  # of bindings that find no driver
+            if isinstance(error, CudaError):
+                raise
+            raise CudaError(
+                "no GPU can be used: NVIDIA's driver is not installed; train on the CPU (--device cpu)"
+            ) from error
+        if self._call("no GPU can be used", "cuDeviceGetCount") == 0:
+            raise CudaError("no GPU can be used: CUDA shows none on this machine; train on the CPU (--device cpu)")
+        number = self._call("no GPU can be used", "cuDeviceGet", 0)
+        self.name = self._call("no GPU can be used", "cuDeviceGetName", 256, number).split(b"\0")[0].decode()
+        self.place = (DLPACK_CUDA, 0)
+        kinds = self._driver.CUdevice_attribute
+        major, minor = (
+            self._call("no GPU can be used", "cuDeviceGetAttribute", kind, number)
+            for kind in (
+                kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+                kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+            )
+        )
+        self.architecture = f"sm_{major}{minor}"
+        self._context = self._call("no GPU can be used", "cuDevicePrimaryCtxRetain", number)
+        self._call("no GPU can be used", "cuCtxSetCurrent", self._context)
+        nonblocking = self._driver.CUstream_flags.CU_STREAM_NON_BLOCKING
+        self._stream = self._call("no GPU can be used", "cuStreamCreate", nonblocking)
+        self._pool = Pool(self._make, self._release)
+        self._functions: dict[Kernel, Any] = {}
+        self._modules: list[Any] = []
+
+    def _call(self, what: str, name: str, *arguments: Any, mend: str = LOST) -> Any:
+        """Call the driver; what it gives, or a CudaError that begins with `what`."""
+        status, *values = getattr(self._driver, name)(*arguments)
+        if int(status):
+            raise CudaError(f"{what}: {name} says {status.name}; {mend}")
+        return values[0] if values else None
+
+    # ---- memory ------------------------------------------------------------------------------------------------------
+
+    def allocate(self, size: int) -> Block:
+        """See `fastcnn.backends.cuda.device.Device`, here and below."""
+        return self._pool.take(size)
+
+    def _make(self, size: int) -> int:
+        out_of_memory = self._driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY
+        status, memory = self._driver.cuMemAlloc(size)
+        if status == out_of_memory and self._pool.trim():
+            status, memory = self._driver.cuMemAlloc(size)
+        if status == out_of_memory:
+            raise CudaError(f"the GPU {self.name} has no {size / 2**20:,.0f} MiB left; use a smaller batch or model")
+        if int(status):
+            raise CudaError(f"no memory of the GPU could be had: cuMemAlloc says {status.name}; {LOST}")
+        return int(memory)
+
+    def _release(self, memory: int) -> None:
+        self._call("memory of the GPU could not be given back", "cuMemFree", memory)
+
+    def borrow(self, address: int, size: int, owner: Any) -> Borrowed:
+        return Borrowed(address, owner)
+
+    def address(self, memory: Block | Borrowed) -> int:
+        return int(memory.memory)
+
+    def finish(self, stream: int | None = None) -> None:
+        self._call("the GPU failed", "cuStreamSynchronize", self._stream if stream is None else stream)
+
+    def at(self, memory: Block | Borrowed, start: int, dtype: np.dtype[Any], size: int) -> int:
+        return int(memory.memory) + start
+
+    def write(self, memory: Block | Borrowed, start: int, values: np.ndarray[Any, Any]) -> None:
+        place = memory.memory + start
+        what = "a copy to the GPU failed"
+        self._call(what, "cuMemcpyHtoDAsync", place, values.ctypes.data, values.nbytes, self._stream)
+        self._call(what, "cuStreamSynchronize", self._stream)  # until then the host may not change the values
+
+    def read(self, memory: Block | Borrowed, start: int, into: np.ndarray[Any, Any]) -> None:
+        place = memory.memory + start
+        what = "a copy from the GPU failed"
+        self._call(what, "cuMemcpyDtoHAsync", into.ctypes.data, place, into.nbytes, self._stream)
+        self._call(what, "cuStreamSynchronize", self._stream)
+
+    def copy(self, source: Block | Borrowed, start: int, target: Block | Borrowed, to: int, size: int) -> None:
+        places = (target.memory + to, source.memory + start)
+        self._call("a copy on the GPU failed", "cuMemcpyDtoDAsync", *places, size, self._stream)
+
+    # ---- launches ----------------------------------------------------------------------------------------------------
+
+    def launch(self, kernel: Kernel, grid: Sequence[int], block: Sequence[int], arguments: Sequence[Any]) -> None:
+        if kernel not in self._functions:
+            self._functions[kernel] = self._load(kernel)
+        types = [ctypes.c_void_p if isinstance(one, Pointer) else SCALARS[one] for one in kernel.arguments]
+        sizes = [(*sizes, 1, 1)[:3] for sizes in (grid, block)]
+        self._call(
+            f"{kernel.name} could not be run",
+            "cuLaunchKernel",
+            self._functions[kernel],
+            *sizes[0],
+            *sizes[1],
+            0,
+            self._stream,
+            (tuple(arguments), tuple(types)),
+            0,
+        )
+
+    def _load(self, kernel: Kernel) -> Any:
+        binary = machine_code(kernel, self.architecture)
+        what, mend = f"{kernel.name} could not be loaded", "is the driver new enough for CUDA 13?"
+        module = self._call(what, "cuModuleLoadData", binary.code, mend=mend)
+        self._modules.append(module)
+        return self._call(what, "cuModuleGetFunction", module, binary.entry.encode(), mend=mend)
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Record what `work` launches, without doing it; the result does it all by one call to the driver."""
+        mode = self._driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED
+        outside, self._pool = self._pool, Pool(self._make, self._release)  # nobody else may get what the graph uses
+        what = "the step could not be recorded"
+        self._call(what, "cuStreamBeginCapture", self._stream, mode)
+        try:
+            work()
+        finally:
+            graph = self._call(what, "cuStreamEndCapture", self._stream)
+            inside, self._pool = self._pool, outside
+        executable = self._call(what, "cuGraphInstantiate", graph, 0)
+        self._call(what, "cuGraphDestroy", graph)
+
+        def repeat(keep: Pool = inside) -> None:
+            self._call("the recorded step failed", "cuGraphLaunch", executable, self._stream)
+
+        return repeat
+
+
+def _driver() -> Any:
+    try:
+        from cuda.bindings import driver
+    except ImportError as error:
+        raise CudaError(f"no GPU can be used: NVIDIA's bindings are missing ({error}); {INSTALL}") from error
+    return driver

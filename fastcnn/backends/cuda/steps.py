@@ -1,0 +1,119 @@
+"""What changes from one training step to the next, where kernels find it when a recorded step is repeated.
+
+A record repeats launches with the arguments they had. So whatever differs between steps lies in the memory of the
+device: kernels that draw random numbers, update parameters or fetch a batch are given a clock and, where they need
+numbers, a table with a row for each step. The clock has two counts: the steps since the record was made, which a
+dropout adds to the step it was recorded in; and the row of the tables that this step reads.
+
+Outside a record the clock stands at (0, 0), and each table has one row, made when it is asked for.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from fastcnn.backends.cuda import device
+from fastcnn.backends.cuda.arguments import launch
+from fastcnn.backends.cuda.array import DeviceArray, empty, to_device
+from fastcnn.backends.cuda.kernels import steps as kernels
+from fastcnn.errors import ConfigError
+
+_standing: dict[int, DeviceArray] = {}  # by device: a clock at (0, 0)
+_records: list["Record"] = []  # the one that is being made, or whose rows are being counted out
+
+
+def clock() -> DeviceArray:
+    """The clock for a kernel that is launched now."""
+    if _records:
+        return _records[-1].clock
+    here = id(device.current())
+    if here not in _standing:
+        _standing[here] = to_device(np.zeros(2, np.uint32))
+    return _standing[here]
+
+
+def numbers(values: Sequence[float], dtype: Any) -> DeviceArray:
+    """A table for a kernel that is launched now, whose row for this step is `values`."""
+    if _records:
+        return _records[-1].table(values, dtype)
+    return to_device(np.array([values], dtype))
+
+
+class Record:
+    """Work on the device that is done once a step, recorded, to be repeated with other numbers.
+
+    Args:
+        work: What to record. It must have run once before, and exchange nothing with the host.
+        rows: How many steps a call of `repeat` may have.
+    """
+
+    def __init__(self, work: Callable[[], None], rows: int) -> None:
+        self.rows = rows
+        self.clock = to_device(np.zeros(2, np.uint32))
+        self._tables: list[tuple[DeviceArray, list[Sequence[float]]]] = []
+        self._next = 0  # which table is asked for next, while rows are counted out
+        self._making = True
+
+        def whole_step() -> None:
+            work()
+            launch(kernels.tick(), (1,), (32,), self.clock)
+
+        with _current(self):
+            self._launch = device.current().record(whole_step)
+        self._making = False
+
+    def table(self, values: Sequence[float], dtype: Any) -> DeviceArray:
+        """See `numbers`."""
+        if self._making:
+            table = empty((self.rows, len(values)), dtype)
+            self._tables.append((table, []))
+            return table
+        table, rows = self._tables[self._next]
+        self._next = (self._next + 1) % len(self._tables)
+        rows.append(values)
+        return table
+
+    def repeat(self, steps: int, count_out: Callable[[int], None], since: int = 0) -> None:
+        """Do the work of `steps` steps.
+
+        Args:
+            steps: How many.
+            count_out: ``count_out(i)`` must ask for all numbers of step i, in the recorded order. What it launches is
+                not run.
+            since: How many steps after the recorded one the first of these is.
+        """
+        if steps > self.rows:
+            raise ConfigError(f"Record: {steps} steps asked for, there is room for {self.rows}")
+        with _current(self), device.use(Unmoved(device.current())):
+            for step in range(steps):
+                count_out(step)
+        for table, rows in self._tables:
+            table[:steps].write(rows)
+            rows.clear()
+        self.clock.write([since % 2**32, 0])
+        for _ in range(steps):
+            self._launch()
+
+
+class Unmoved:
+    """A device that runs no kernel, and is the given one in all else."""
+
+    def __init__(self, beneath: device.Device) -> None:
+        self._beneath = beneath
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._beneath, name)
+
+    def launch(self, *_: Any) -> None:
+        """Does nothing."""
+
+
+@contextmanager
+def _current(record: Record) -> Any:
+    _records.append(record)
+    try:
+        yield
+    finally:
+        _records.remove(record)

@@ -1,0 +1,130 @@
+"""Training where the GPU is played by the CPU: the same bits recorded or not, and the CPU's to rounding."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import fastcnn as fc
+from fastcnn.data import DeviceImages, ImageSamples
+
+
+def digits(count=5, classes=3, dtype="float64", targets="soft"):
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (count, 1, 3, 3), np.uint8)
+    return ImageSamples(images, generator.integers(0, classes, count), dtype, "unit", targets, classes)
+
+
+def network(dtype="float64"):
+    layers = fc.Flatten(), fc.Linear(9, 5), fc.ReLU(), fc.Dropout(0.5), fc.Linear(5, 3)
+    return fc.Sequential(*layers, input_shape=(1, 3, 3), dtype=dtype, seed=3)
+
+
+class Costs(fc.Callback):
+    def __init__(self):
+        self.costs = []
+
+    def on_batch(self, trainer, metrics):
+        self.costs.append(metrics.cost)
+
+
+def trained(samples, device, record=True, loss=None, optimizer=fc.Adam, epochs=2, lr=0.01, dtype="float64"):
+    """Costs of all batches and the weights, after training with batches of 3: the last one of an epoch is smaller."""
+    model, costs = network(dtype).to(device), Costs()
+    trainer = fc.Trainer(
+        model,
+        loss or fc.CrossEntropyLoss(),
+        optimizer(model.parameters(), lr=lr),
+        batch_size=3,
+        callbacks=[costs],
+        schedule=lambda step: lr / (step + 1),
+        record=record,
+    )
+    given = DeviceImages(samples) if device == "cuda" else samples
+    trainer.fit(given, epochs=epochs, validation=given)
+    return costs.costs, model.state_dict(), trainer
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "loss"),
+    [
+        (fc.Adam, fc.CrossEntropyLoss()),
+        (fc.RMSprop, fc.ProductLoss("mean_elements")),
+        (fc.SGD, fc.LogProductLoss("sum")),
+    ],
+)
+def test_recorded_steps_have_the_bits_of_single_ones_and_the_cpus_to_rounding(gpu, optimizer, loss):
+    on_cpu, one_by_one, recorded = (
+        trained(digits(), device, record, loss, optimizer)
+        for device, record in (("cpu", True), ("cuda", False), ("cuda", True))
+    )
+    assert len(recorded[0]) == 4
+    assert_allclose(recorded[0], one_by_one[0], rtol=1e-15)  # the host adds a batch's losses in another order
+    assert_allclose(one_by_one[0], on_cpu[0], rtol=1e-13)
+    for name, weights in recorded[1].items():
+        assert_array_equal(weights, one_by_one[1][name])
+        assert_allclose(weights, on_cpu[1][name], rtol=1e-11, atol=1e-13)
+    assert recorded[2].progress.steps == on_cpu[2].progress.steps == 4
+    assert recorded[2].history[-1].test_accuracy == on_cpu[2].history[-1].test_accuracy
+
+
+def test_targets_may_be_class_indices(gpu):
+    costs = [trained(digits(targets=form), "cuda", epochs=1)[0] for form in ("index", "one-hot")]
+    assert_allclose(*costs, rtol=1e-15)
+
+
+def test_a_cost_that_is_not_finite_ends_the_run_before_it_spoils_the_weights(gpu):
+    samples = digits()
+    samples.numbers[samples.images[2]] = np.inf  # of the third image's pixels; others have them, too, then
+    samples.images[3:] = samples.images[0]
+    samples.images[:2] = samples.images[0]
+    samples.numbers[np.unique(samples.images[0])] = 0.5
+    samples.images[2] = 255
+    samples.numbers[255] = np.inf
+    model = network().to("cuda")
+    trainer = fc.Trainer(model, fc.CrossEntropyLoss(), fc.SGD(model.parameters(), 0.1), batch_size=1, shuffle=False)
+    with pytest.raises(fc.NonFiniteError, match="epoch 1, batch 3: the cost became nan: the input holds infinite"):
+        trainer.fit(DeviceImages(samples))
+    assert (trainer.progress.steps, trainer.optimizer.steps) == (2, 2)
+    assert all(np.isfinite(values).all() for values in model.state_dict().values())
+
+
+def test_a_model_moves_there_and_back_with_its_weights(gpu):
+    model = network()
+    before = model.state_dict()
+    assert not model.on_device
+    model.to("cuda")
+    assert model.on_device
+    x = fc.cuda.to_device(digits().inputs(slice(2)))
+    y = model(x)
+    assert isinstance(y, fc.cuda.DeviceArray)
+    model.load_state_dict(before)
+    assert_array_equal(y.numpy(), model(x).numpy())
+    model.to("cpu")
+    for name, values in model.state_dict().items():
+        assert_array_equal(values, before[name])
+    assert_allclose(model(x.numpy()), y.numpy(), rtol=1e-13)
+
+
+def test_an_input_elsewhere_says_how_to_mend_it(gpu):
+    x = digits().inputs(slice(2))
+    with pytest.raises(fc.ConfigError, match="is on the CPU, its input is not; use to\\('cuda'\\)"):
+        network()(fc.cuda.to_device(x))
+    with pytest.raises(fc.ConfigError, match=r"is on the GPU, its input is not; use fastcnn\.cuda\.to_device"):
+        network().to("cuda")(x)
+    with pytest.raises(fc.ConfigError, match="frozen models run on the CPU"):
+        network().to("cuda").freeze()
+
+
+def test_a_layer_in_numpy_is_told_what_to_do(gpu):
+    class Twice(fc.Layer):
+        def forward(self, x, training):
+            return x * 2, lambda dy: dy * 2
+
+    class Exponential(fc.Layer):
+        def forward(self, x, training):
+            return np.exp(x), lambda dy: dy
+
+    for layer in (Twice(), Exponential()):
+        model = fc.Sequential(fc.Linear(3, 2), layer).to("cuda")
+        with pytest.raises(fc.DTypeError, match=r"has no arithmetic: .* fastcnn\.ops .* x\.numpy\(\)"):
+            model(fc.cuda.to_device(np.ones((1, 3), np.float32)))
