@@ -65,7 +65,7 @@ def main() -> None:
     settings = replace(recipe(options.recipe), epochs=options.epochs)
     place = {"dataset": "mnist"} if options.data_dir is None else {"dataset": "auto", "data_dir": options.data_dir}
     bare = BareEpochs(settings, place)
-    shown = {"quiet": True, "json": False, "debug": False, "profile": False, "dry_run": False}
+    shown = {"quiet": True, "json": False, "debug": False, "profile": False, "dry_run": False, "device": "cpu"}
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent, "run")
         taken = {"settings": settings, "resume": None, "epochs": None, "threads": None, "run_dir": folder}
