@@ -19,6 +19,7 @@ from fastcnn.errors import CudaError
 from fastcnn.places import cache_dir
 
 DIGEST = hashlib.sha256().digest_size
+OLDEST = (8, 0)  # compute capability
 INSTALL = 'install it with: pip install "fastcnn[cuda]"'
 
 
@@ -48,19 +49,30 @@ def machine_code(kernel: Kernel, architecture: str) -> Binary:
 
 def compiled(kernel: Kernel, architecture: str) -> bytes:
     """The kernel as a cubin, compiled now."""
+    return linked(intermediate(kernel), architecture)
+
+
+def intermediate(kernel: Kernel) -> bytes:
+    """The kernel in NVIDIA's intermediate form, LTO-IR, for the oldest GPU that is supported: later ones take it, too."""
     try:
-        from cuda.core import Linker, LinkerOptions, ObjectCode
         from numba import cuda as numba_cuda
     except ImportError as error:
         raise CudaError(f"the compiler of GPU kernels, numba-cuda, is missing ({error}); {INSTALL}") from error
-    capability = (int(architecture[3:-1]), int(architecture[-1]))
     words = _words()
     types = [words[one.element, "pointer"] if isinstance(one, Pointer) else words[one] for one in kernel.arguments]
     body = language.spoken(kernel.body, words, numba_cuda.jit(device=True, inline="always"))
-    how = {"device": False, "abi": "numba", "cc": capability, "output": "ltoir", "launch_bounds": kernel.threads}
-    intermediate, _ = numba_cuda.compile(body, tuple(types), **how)
+    how = {"device": False, "abi": "numba", "cc": OLDEST, "output": "ltoir", "launch_bounds": kernel.threads}
+    return bytes(numba_cuda.compile(body, tuple(types), **how)[0])
+
+
+def linked(code: bytes, architecture: str) -> bytes:
+    """Intermediate code as a cubin for an architecture."""
+    try:
+        from cuda.core import Linker, LinkerOptions, ObjectCode
+    except ImportError as error:
+        raise CudaError(f"the linker of GPU kernels, cuda-core, is missing ({error}); {INSTALL}") from error
     options = LinkerOptions(arch=architecture, link_time_optimization=True)
-    return bytes(Linker(ObjectCode.from_ltoir(intermediate), options=options).link("cubin").code)
+    return bytes(Linker(ObjectCode.from_ltoir(code), options=options).link("cubin").code)
 
 
 def _words() -> dict[Any, Any]:
