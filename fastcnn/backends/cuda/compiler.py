@@ -53,7 +53,7 @@ def compiled(kernel: Kernel, architecture: str) -> bytes:
 
 
 def intermediate(kernel: Kernel) -> bytes:
-    """The kernel in NVIDIA's intermediate form, LTO-IR, for the oldest GPU that is supported: later ones take it, too."""
+    """The kernel in NVIDIA's intermediate form, LTO-IR, for the oldest GPU supported: later ones take it, too."""
     try:
         from numba import cuda as numba_cuda
     except ImportError as error:
