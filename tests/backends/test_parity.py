@@ -6,6 +6,7 @@ import pytest
 
 from fastcnn import ops
 from fastcnn.backends import cpu, reference
+from fastcnn.backends.cuda import operations
 
 SHAPE_FUNCTIONS = {
     "conv2d_algorithm",
@@ -28,7 +29,7 @@ def arguments(function):
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-@pytest.mark.parametrize("backend", [cpu, reference], ids=["cpu", "reference"])
+@pytest.mark.parametrize("backend", [cpu, operations, reference], ids=["cpu", "cuda", "reference"])
 def test_backend_has_the_operation_with_the_same_arguments(backend, name):
     assert arguments(getattr(backend, name)) == arguments(getattr(ops, name))
 
