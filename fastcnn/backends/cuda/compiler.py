@@ -8,7 +8,7 @@ then need not even import Numba.
 import hashlib
 import re
 from functools import cache
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,12 +81,12 @@ def _words() -> dict[Any, Any]:
 
     import numba
     from numba import cuda as numba_cuda
-    from numba.core import types
 
+    pointer = import_module("numba.core.types").CPointer
     words: dict[Any, Any] = {language.cuda: numba_cuda}
     for word in language.TYPES:
         words[word] = getattr(numba, word.name)
-        words[word, "pointer"] = types.CPointer(words[word])
+        words[word, "pointer"] = pointer(words[word])
     return words | {word: getattr(math, word.name) for word in language.FUNCTIONS}
 
 
