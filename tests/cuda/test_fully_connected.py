@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from support import assert_within_bound, every_dtype, integers, reals
 
-from fastcnn.backends import cpu, cuda, reference
+from fastcnn.backends import cpu, reference
+from fastcnn.backends.cuda import operations as cuda
 from fastcnn.backends.cuda.array import to_device
 from fastcnn.errors import ShapeError
 
