@@ -70,7 +70,10 @@ class Loss:
         if self.reduction == "none":
 
             def backward_each(dvalue: Array) -> Array:
-                dvalue = np.asarray(dvalue)
+                if not on_device(dvalue):
+                    dvalue = beside(np.asarray(dvalue), logits)
+                elif not on_device(logits):
+                    raise DTypeError(f"{self.who}: dvalue is on the GPU, the logits are not; use dvalue.numpy()")
                 if (dvalue.shape, dvalue.dtype) != (losses.shape, logits.dtype):
                     error = DTypeError if dvalue.shape == losses.shape else ShapeError
                     raise error(
@@ -107,7 +110,7 @@ class Loss:
             array: Array = values if name == "outputs" else host(values)
             return array
         several = isinstance(values, tuple | list) and any(
-            isinstance(part, np.ndarray) and part.ndim for part in values
+            on_device(part) or (isinstance(part, np.ndarray) and part.ndim) for part in values
         )
         if not several:
             with suppress(ValueError):  # of rows that differ in length
