@@ -135,5 +135,6 @@ class FakeDriver:
         "cuStreamEndCapture": end,
         "cuGraphInstantiate": lambda self, graph, flags: (graph,),
         "cuGraphDestroy": lambda self, graph: (),
+        "cuGraphExecDestroy": lambda self, graph: (),
         "cuGraphLaunch": lambda self, graph, stream: ([one() for one in graph], ())[1],
     }
