@@ -1,7 +1,7 @@
 """What the backend needs of a device: memory, copies, launches. One is current; the first to ask makes it.
 
-`fastcnn.backends.cuda.nvidia` is the device of this name's backend; tests put another in its place, which runs the same
-kernels thread by thread on the CPU.
+That is the GPU, see `fastcnn.backends.cuda.nvidia`. Tests put another in its place, which runs the same kernels thread
+by thread on the CPU.
 """
 
 from collections.abc import Callable, Iterator, Sequence
