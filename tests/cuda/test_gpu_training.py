@@ -1,13 +1,20 @@
 """Training where the GPU is played by the CPU: the same bits recorded or not, and the CPU's to rounding."""
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+pytest.importorskip("greenlet", reason="the tests' GPU needs greenlet")
+
 from numpy.testing import assert_allclose, assert_array_equal
+from simt import SimtDevice
 
 import fastcnn as fc
 from fastcnn.backends.cuda import kernels
+from fastcnn.backends.cuda.device import use
 from fastcnn.data import DeviceImages, ImageSamples
 from fastcnn.layers.parameter import LINE
 
@@ -71,6 +78,56 @@ def test_recorded_steps_have_the_bits_of_single_ones_and_the_cpus_to_rounding(de
         assert_allclose(weights, on_cpu[1][name], rtol=1e-11, atol=1e-13)
     assert recorded[2].progress.steps == on_cpu[2].progress.steps == 4
     assert recorded[2].history[-1].test_accuracy == on_cpu[2].history[-1].test_accuracy
+
+
+class Preparing(SimtDevice):
+    """Notes what it is to prepare; after the first kernel of two somebody presses Ctrl-C, if that is wanted."""
+
+    def __init__(self, interrupted=False):
+        super().__init__()
+        self.interrupted = interrupted
+        self.prepared = set()
+
+    def prepare(self, kernels, told):
+        self.prepared |= {kernel.name for kernel in kernels}
+        told(0, 2)
+        if self.interrupted:
+            self.interrupted = False
+            os.kill(os.getpid(), signal.SIGINT)
+        told(1, 2)
+        told(2, 2)
+
+
+class Compilations(fc.Callback):
+    def __init__(self):
+        self.told = []
+
+    def on_compile(self, trainer, done, total):
+        self.told.append((done, total))
+
+
+def test_all_kernels_are_prepared_before_the_first_step_and_change_nothing():
+    with use(SimtDevice()):
+        expected = trained(digits(), "cuda")
+    with use(Preparing()) as device:
+        got = trained(digits(), "cuda")
+        assert set(device.launched) == device.prepared
+    assert got[0] == expected[0]
+    for name, weights in got[1].items():
+        assert_array_equal(weights, expected[1][name])
+
+
+def test_callbacks_hear_how_many_kernels_are_compiled_and_ctrl_c_is_heard_between_them():
+    with use(Preparing(interrupted=True)):
+        model, callback = network().to("cuda"), Compilations()
+        optimizer = fc.SGD(model.parameters(), 0.1)
+        trainer = fc.Trainer(model, fc.CrossEntropyLoss(), optimizer, batch_size=3, callbacks=[callback])
+        with pytest.raises(KeyboardInterrupt):
+            trainer.fit(DeviceImages(digits()))
+        assert callback.told == [(0, 2), (1, 2)]
+        assert trainer.progress.steps == optimizer.steps == 0 and not trainer.in_step
+        trainer.fit(DeviceImages(digits()))
+        assert trainer.progress.steps == 2
 
 
 def test_targets_may_be_class_indices(device):

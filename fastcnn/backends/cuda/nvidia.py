@@ -5,7 +5,7 @@ All work goes through one stream, so it is done in the order in which it was ask
 
 import ctypes
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -14,6 +14,7 @@ from weakref import finalize
 import numpy as np
 
 from fastcnn.backends.cuda import language
+from fastcnn.backends.cuda.ahead import compile_all
 from fastcnn.backends.cuda.compiler import INSTALL, machine_code
 from fastcnn.backends.cuda.language import Kernel, Pointer
 from fastcnn.backends.cuda.memory import Block, Borrowed, Pool
@@ -153,6 +154,9 @@ class NvidiaDevice:
             (tuple(arguments), tuple(types)),
             0,
         )
+
+    def prepare(self, kernels: Iterable[Kernel], told: Callable[[int, int], None]) -> None:
+        compile_all((kernel for kernel in kernels if kernel not in self._functions), self.architecture, told)
 
     def _load(self, kernel: Kernel) -> Any:
         binary = machine_code(kernel, self.architecture)
