@@ -11,6 +11,7 @@ Outside a record the clock stands at (0, 0), and each table has one row, made wh
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from fastcnn.backends.cuda.kernels import steps as kernels
 from fastcnn.backends.cuda.language import Kernel
 from fastcnn.errors import ConfigError
 
-_standing: dict[int, DeviceArray] = {}  # by device: a clock at (0, 0)
+_standing: WeakKeyDictionary[device.Device, DeviceArray] = WeakKeyDictionary()  # a clock at (0, 0) for each
 _records: list["Record"] = []  # the one that is being made, or whose rows are being counted out
 
 
@@ -29,7 +30,7 @@ def clock() -> DeviceArray:
     """The clock for a kernel that is launched now."""
     if _records:
         return _records[-1].clock
-    here = id(device.current())
+    here = device.current()
     if here not in _standing:
         _standing[here] = to_device(np.zeros(2, np.uint32))
     return _standing[here]
