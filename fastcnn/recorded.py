@@ -78,10 +78,10 @@ class RecordedSteps:
         if batch in self._recordings:
             return
         order, costs = to_device(np.zeros((1, batch), np.uint32)), to_device(np.zeros(1, self.model.dtype))
-        steps, share = self.optimizer.steps, self._share(batch)
+        steps, share = self.optimizer.steps, self.share(batch)
 
         def work() -> None:
-            self._step(order, costs, share)
+            self.take(order, costs, share)
             self.model(self.samples.batch_inputs(order))
 
         kernels = kernels_of(work)
@@ -127,11 +127,11 @@ class RecordedSteps:
         costs = to_device(np.zeros(ROWS, self.model.dtype))
         order[:1].write(row)
         before_step()
-        share = self._share(batch)
-        self._step(order, costs, share)
+        share = self.share(batch)
+        self.take(order, costs, share)
         first = costs[:1].numpy()
         begun = self.optimizer.steps
-        record = Record(lambda: self._step(order, costs, share), ROWS)
+        record = Record(lambda: self.take(order, costs, share), ROWS)
         self.optimizer.steps = begun  # recorded, not taken
         return Recording(record, begun, order, costs), first
 
@@ -144,11 +144,18 @@ class RecordedSteps:
         of.record.repeat(len(order), count_out, self.optimizer.steps - of.begun)
         return of.costs[: len(order)].numpy()
 
-    def _share(self, batch: int) -> DeviceArray:
+    def share(self, batch: int) -> DeviceArray:
         """The gradient of the cost by each sample's loss."""
         return to_device(np.full(batch, 1 / self.loss.divisor(batch, self._classes), self.model.dtype))
 
-    def _step(self, order: DeviceArray, costs: DeviceArray, share: Any) -> None:
+    def take(self, order: DeviceArray, costs: DeviceArray, share: Any) -> None:
+        """Ask the device for all kernels of a step: this is what is recorded.
+
+        Args:
+            order: Which samples, a row a step.
+            costs: Of the steps.
+            share: See `share`.
+        """
         x: Any = self.samples.batch_inputs(order)
         y: Any = self.samples.batch_targets(order)
         outputs, backward = self.model.forward(x, Training(self.model.seed, self.optimizer.steps, input_gradient=False))

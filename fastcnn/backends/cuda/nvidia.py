@@ -189,6 +189,19 @@ class NvidiaDevice:
         finalize(repeat, self._forget, executable, memory).atexit = False
         return repeat
 
+    def seconds(self, work: Callable[[], None]) -> float:
+        """How long the GPU takes for what `work` launches, by its own clock."""
+        what = "the GPU could not take the time"
+        first, last = (self._call(what, "cuEventCreate", 0) for _ in range(2))
+        self._call(what, "cuEventRecord", first, self._stream)
+        work()
+        self._call(what, "cuEventRecord", last, self._stream)
+        self._call(what, "cuEventSynchronize", last)
+        milliseconds = self._call(what, "cuEventElapsedTime", first, last)
+        for event in (first, last):
+            self._call(what, "cuEventDestroy", event)
+        return 1e-3 * float(milliseconds)
+
     @contextmanager
     def _taking_from(self, memory: Pool) -> Iterator[None]:
         """Let `allocate` take from another pool for a while."""
