@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcnn import ops
-from fastcnn.backends.choice import beside, host, on_device
+from fastcnn.backends.choice import as_array, beside, host, on_device
 from fastcnn.errors import ConfigError, DTypeError, ShapeError
 from fastcnn.layers.arguments import choice, real
 
@@ -70,9 +70,8 @@ class Loss:
         if self.reduction == "none":
 
             def backward_each(dvalue: Array) -> Array:
-                if not on_device(dvalue):
-                    dvalue = beside(np.asarray(dvalue), logits)
-                elif not on_device(logits):
+                dvalue = beside(as_array(dvalue), logits)
+                if on_device(dvalue) and not on_device(logits):
                     raise DTypeError(f"{self.who}: dvalue is on the GPU, the logits are not; use dvalue.numpy()")
                 if (dvalue.shape, dvalue.dtype) != (losses.shape, logits.dtype):
                     error = DTypeError if dvalue.shape == losses.shape else ShapeError
@@ -107,7 +106,7 @@ class Loss:
 
     def _one_array(self, name: str, values: Any) -> Array:
         if on_device(values):
-            array: Array = values if name == "outputs" else host(values)
+            array: Array = as_array(values) if name == "outputs" else host(values)
             return array
         several = isinstance(values, tuple | list) and any(
             on_device(part) or (isinstance(part, np.ndarray) and part.ndim) for part in values

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastcnn import cuda, fuse, summary, watch
-from fastcnn.backends.choice import host, on_device
+from fastcnn.backends.choice import as_array, host, on_device
 from fastcnn.backends.cuda.kernels import FILES
 from fastcnn.errors import ConfigError, DTypeError, ShapeError
 from fastcnn.execution import Execution
@@ -242,7 +242,7 @@ class Model(Layer):
         return places, names[self.outputs[0]]
 
     def _checked(self, x: Array) -> Array:
-        x = x if on_device(x) else np.asarray(x)
+        x = as_array(x)
         if on_device(x) != self.on_device:
             where, mend = ("CPU", "to('cuda')") if on_device(x) else ("GPU", "fastcnn.cuda.to_device, for its input")
             raise ConfigError(f"{self.who}: is on the {where}, its input is not; use {mend}")

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastcnn.backends.choice import backend_of, beside, host, on_device
+from fastcnn.backends.choice import as_array, backend_of, beside, host, on_device
 from fastcnn.errors import ConfigError, ShapeError
 from fastcnn.init import Initialiser, zeros
 from fastcnn.layers.arguments import whole
@@ -125,7 +125,7 @@ class Parameter:
             return self.arena or Arena([self])
 
     def _copy(self, values: Any, target: Array, which: str) -> None:
-        values = values if on_device(values) else np.asarray(values)
+        values = as_array(values)
         if values.shape != self.shape:
             raise ShapeError(f"{self.name}.{which}: expected shape {self.shape}, got {values.shape}")
         target[...] = values
