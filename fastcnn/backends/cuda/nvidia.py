@@ -170,6 +170,8 @@ class NvidiaDevice:
         what = "the step could not be recorded"
         mode = self._driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED
         memory = Pool(self._make, self._release)  # of its own: nobody else may get what the graph uses
+        self.finish()
+        self._pool.trim()  # the step that was taken before needed as much
         with _without_garbage_collection(), self._taking_from(memory):
             self._call(what, "cuStreamBeginCapture", self._stream, mode)
             try:

@@ -109,7 +109,7 @@ def kernels_of(work: Callable[[], None]) -> list[Kernel]:
 
 
 class Unmoved:
-    """A device that runs no kernel, and is the given one in all else.
+    """A device that runs no kernel, copies nothing in its memory, and is the given one in all else.
 
     Attributes:
         asked: The kernels that it didn't run.
@@ -125,6 +125,9 @@ class Unmoved:
     def launch(self, kernel: Kernel, *_: Any) -> None:
         """Does not."""
         self.asked.append(kernel)
+
+    def copy(self, *_: Any) -> None:
+        """Does not, either: what it would copy has not been computed."""
 
 
 @contextmanager
