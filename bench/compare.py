@@ -55,7 +55,12 @@ MODULES = {  # by the name of a contestant, the module of bench/peers that runs 
 INFERENCE_ONLY = {"onnxruntime"}
 UNHELD = {"onnxruntime"}  # has no switch that holds it to an instruction set
 NOT_BY_DEFAULT = {"torch-compile"}  # half a minute of compiling for each row
-TOLERANCE = {"torch-bf16": 5e-2}  # relative to the largest entry; bfloat16 has 8 bits
+TOLERANCE = {  # relative to the largest entry; bfloat16 has 8 bits, TF32, of bench/gpu.py, 11
+    "torch-bf16": 5e-2,
+    "torch-tf32": 1e-2,
+    "torch-compile-tf32": 1e-2,
+    "torch-graph-tf32": 1e-2,
+}
 USUAL_TOLERANCE = 1e-4
 MOST_BUSY = 0.2  # CPUs that others may keep busy before a line is said about it
 
@@ -71,10 +76,10 @@ class Failed(Exception):
 class Worker:
     """A contestant's process, see worker.py."""
 
-    def __init__(self, name: str, python: str, threads: int, environment: dict[str, str]) -> None:
+    def __init__(self, name: str, module: str, python: str, threads: int, environment: dict[str, str]) -> None:
         self.name = name
         self.version = ""
-        arguments = [python, str(WORKER), MODULES[name], name, str(threads)]
+        arguments = [python, str(WORKER), module, name, str(threads)]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
             arguments, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment
@@ -119,7 +124,7 @@ def started(names: list[str], threads: int, options: argparse.Namespace, missing
             missing[name] = "has no switch that holds it to an instruction set"
             continue
         python = options.mxnet_python if name == "mxnet" else sys.executable
-        worker = Worker(name, python, threads, environment(threads, options.isa))
+        worker = Worker(name, MODULES[name], python, threads, environment(threads, options.isa))
         try:
             worker.version = worker.ask(start=name)["version"]
             workers.append(worker)

@@ -53,6 +53,8 @@ def main() -> None:
 class Contestant:
     """A library with a job.
 
+    A module whose calls take several steps each says so by its STEPS.
+
     Attributes:
         first: What is compared before anything is timed: the outputs for the first batch; or of five steps of
             training, without dropout, the costs.
@@ -60,18 +62,20 @@ class Contestant:
 
     def __init__(self, peer, variant: str, job: Job) -> None:
         self.batches = len(job.images)
+        self.steps = getattr(peer, "STEPS", 1)  # of a call
         self.index = 0
         if not job.training:
             self.work: Callable[[int], object] = peer.infer(variant, job)
             self.first = np.asarray(self.work(0), np.float64).ravel().tolist()
         else:
             plain = peer.train(variant, job, dropout=False)
-            self.first = [plain(index % self.batches) for index in range(FIRST_COSTS)]
+            calls = [plain(index % self.batches) for index in range(0, FIRST_COSTS, self.steps)]
+            self.first = np.ravel(calls)[:FIRST_COSTS].tolist()
             self.work = peer.train(variant, job, dropout=True)
             self.work(0)  # whatever a library compiles, it compiles now
 
     def turn(self, seconds: float) -> float:
-        """Median seconds of a call. A quarter of the time is spent first on getting warm again, untimed."""
+        """Median seconds of a step. A quarter of the time is spent first on getting warm again, untimed."""
         times: list[float] = []
         begin = time.perf_counter()
         calls = 0
@@ -80,13 +84,13 @@ class Contestant:
             calls += 1
         while len(times) < 3 or time.perf_counter() - begin < seconds:
             times.append(self._call())
-        return statistics.median(times)
+        return statistics.median(times) / self.steps
 
     def _call(self) -> float:
         start = time.perf_counter()
         self.work(self.index)
         elapsed = time.perf_counter() - start
-        self.index = (self.index + 1) % self.batches
+        self.index = (self.index + self.steps) % self.batches
         return elapsed
 
 

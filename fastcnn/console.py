@@ -24,6 +24,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from fastcnn.data.download import Progress as DownloadProgress
 from fastcnn.errors import FastcnnError
 from fastcnn.metrics import BatchMetrics, EpochMetrics, in_json
+from fastcnn.places import cache_dir
 from fastcnn.trainer import Callback, Trainer
 
 DIVERGED, REFUSED = 1, 2
@@ -184,6 +185,9 @@ class TrainingReport(Callback):
     def on_end(self, trainer: Trainer) -> None:
         self.bar.stop()
 
+    def on_compile(self, trainer: Trainer, done: int, total: int) -> None:
+        self.bar.update(self.task, description=f"{done} of {total} GPU kernels compiled")
+
     def on_batch(self, trainer: Trainer, metrics: BatchMetrics) -> None:
         self._describe(trainer, metrics.epoch)
         done = (metrics.epoch - 1) * self.images + metrics.samples
@@ -198,6 +202,17 @@ class TrainingReport(Callback):
 
     def _describe(self, trainer: Trainer, epoch: int) -> None:
         self.bar.update(self.task, description=f"epoch {epoch}/{trainer.last_epoch}")
+
+
+class CompileReport(Callback):
+    """Says on stderr why the first step keeps one waiting."""
+
+    def on_compile(self, trainer: Trainer, done: int, total: int) -> None:
+        if not done:
+            self.started = time.monotonic()
+            complain(f"compiling {total} kernels for the GPU; they are kept in {str(cache_dir())!r}")
+        elif done == total:
+            complain(f"compiled in {time.monotonic() - self.started:.0f} s")
 
 
 class JsonReport(Callback):

@@ -48,7 +48,7 @@ class ConvStage(Layer):
 
     skips_input_gradient = True
     average = False  # the maximum of windows
-    algorithm_of = staticmethod(ops.conv2d_relu_max_pool2d_algorithm)
+    asked = "conv2d_relu_max_pool2d_algorithm"  # what of a backend tells whether one kernel takes a shape
 
     def __init__(
         self, convolution: Conv2d, relu: ReLU, pool: MaxPool2d | AvgPool2d, dropout: Dropout | None = None
@@ -70,7 +70,7 @@ class ConvStage(Layer):
         convolution, pool = self.convolution, self.pool
         behind = [layer for layer in (self.relu, pool, self.dropout) if layer is not None]
         weight, how = convolution.weight, {"padding": convolution.padding, "pool_size": pool.kernel_size}
-        chosen = self.algorithm_of(input_shape, weight.shape, **how, dtype=weight.dtype)
+        chosen = getattr(weight.backend, self.asked)(input_shape, weight.shape, **how, dtype=weight.dtype)
         if chosen is None or convolution.algorithm == "im2col":
             return convolution.kernel(input_shape), *[layer.stem for layer in behind]
         if convolution.algorithm != "auto":
@@ -131,7 +131,7 @@ class AverageStage(ConvStage):
     """Conv2d, ReLU and AvgPool2d in one pass; the windows are of 2x2 pixels."""
 
     average = True
-    algorithm_of = staticmethod(ops.conv2d_relu_avg_pool2d_algorithm)
+    asked = "conv2d_relu_avg_pool2d_algorithm"
 
     def _together(self, x: Array, step: Training | None, for_backward: bool) -> tuple[Array, Any]:
         weight, bias = self.convolution.weight.data, self.convolution.bias
@@ -209,4 +209,4 @@ def _average_fits(convolution: Conv2d, pool: AvgPool2d) -> bool:
     """Whether one kernel takes the smallest map that a window fits, and so any. Layer by layer is faster if not."""
     smallest = (1, convolution.in_channels, *(size + pool.kernel_size[0] - 1 for size in convolution.kernel_size))
     shapes = (smallest, convolution.weight.shape)
-    return AverageStage.algorithm_of(*shapes, pool_size=pool.kernel_size) is not None
+    return ops.conv2d_relu_avg_pool2d_algorithm(*shapes, pool_size=pool.kernel_size) is not None

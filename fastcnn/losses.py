@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcnn import ops
-from fastcnn.backends.choice import beside, host, on_device
+from fastcnn.backends.choice import as_array, beside, host, on_device
 from fastcnn.errors import ConfigError, DTypeError, ShapeError
 from fastcnn.layers.arguments import choice, real
 
@@ -70,7 +70,9 @@ class Loss:
         if self.reduction == "none":
 
             def backward_each(dvalue: Array) -> Array:
-                dvalue = np.asarray(dvalue)
+                dvalue = beside(as_array(dvalue), logits)
+                if on_device(dvalue) and not on_device(logits):
+                    raise DTypeError(f"{self.who}: dvalue is on the GPU, the logits are not; use dvalue.numpy()")
                 if (dvalue.shape, dvalue.dtype) != (losses.shape, logits.dtype):
                     error = DTypeError if dvalue.shape == losses.shape else ShapeError
                     raise error(
@@ -104,10 +106,10 @@ class Loss:
 
     def _one_array(self, name: str, values: Any) -> Array:
         if on_device(values):
-            array: Array = values if name == "outputs" else host(values)
+            array: Array = as_array(values) if name == "outputs" else host(values)
             return array
         several = isinstance(values, tuple | list) and any(
-            isinstance(part, np.ndarray) and part.ndim for part in values
+            on_device(part) or (isinstance(part, np.ndarray) and part.ndim) for part in values
         )
         if not several:
             with suppress(ValueError):  # of rows that differ in length

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastcnn import cuda, fuse, summary, watch
-from fastcnn.backends.choice import host, on_device
+from fastcnn.backends.choice import as_array, host, on_device
+from fastcnn.backends.cuda.kernels import FILES
 from fastcnn.errors import ConfigError, DTypeError, ShapeError
 from fastcnn.execution import Execution
 from fastcnn.frozen import Frozen
@@ -209,7 +210,10 @@ class Model(Layer):
 
     def places(self, input_shape: Shape) -> list[Place]:
         """All layers as they stand for an input shape (batch included), those of inner models in their place."""
-        return self._places(input_shape, "input", "")[0]
+        places = self._places(input_shape, "input", "")[0]
+        if self.on_device:
+            return [place._replace(kernel=FILES.get(place.kernel, place.kernel)) for place in places]
+        return places
 
     def _places(self, input_shape: Shape, input_name: str, prefix: str) -> tuple[list[Place], str]:
         """The places, and the name of what makes the last of them."""
@@ -238,7 +242,7 @@ class Model(Layer):
         return places, names[self.outputs[0]]
 
     def _checked(self, x: Array) -> Array:
-        x = x if on_device(x) else np.asarray(x)
+        x = as_array(x)
         if on_device(x) != self.on_device:
             where, mend = ("CPU", "to('cuda')") if on_device(x) else ("GPU", "fastcnn.cuda.to_device, for its input")
             raise ConfigError(f"{self.who}: is on the {where}, its input is not; use {mend}")
@@ -310,19 +314,22 @@ class Model(Layer):
     def summary(self, input_shape: Sequence[int] | None = None, measure: int | None = None) -> str:
         """A table of the layers: output shapes, parameters, MFLOP of a forward per sample, kernels.
 
-        A kernel's name begins with that of its file: ``conv_pool`` stands in ``csrc/conv_pool.inc``. Layers that run as
-        one stage, see `fastcnn.fuse`, name it once, at the first of them.
+        A kernel's name begins with that of its file: ``conv_pool`` stands in ``csrc/conv_pool.inc``, or for a model on
+        the GPU in ``fastcnn/backends/cuda/kernels/conv_pool.py``. Layers that run as one stage, see `fastcnn.fuse`,
+        name it once, at the first of them.
 
         A multiplication with its addition counts as two FLOP; where there are none the cell stays empty. Where a layer
         takes something else than the output of the one above it, a column says what.
 
         Args:
             input_shape: Shape of one sample; the model's, or the last one seen, if not given.
-            measure: A batch size: adds the milliseconds that each layer's forward takes, best of five.
+            measure: A batch size: adds the milliseconds that each layer's forward takes, best of five. On the CPU only.
 
         Raises:
-            ConfigError: if no shape is known.
+            ConfigError: if no shape is known, or for `measure` on the GPU.
         """
+        if measure is not None and self.on_device:
+            raise ConfigError(f"{self.who}: measure takes times on the CPU; leave it out, or use to('cpu') before")
         sample = self._sample_shape(input_shape)
         seconds = None if measure is None else self._measured(whole(measure, f"{self.who}: measure"), sample)
         return summary.as_table(self.places((1, *sample)), self.dtype.name, seconds)

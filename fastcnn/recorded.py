@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcnn.backends.cuda import device
 from fastcnn.backends.cuda.arguments import launch, real_of
 from fastcnn.backends.cuda.array import DeviceArray, to_device
 from fastcnn.backends.cuda.kernels import steps as kernels
-from fastcnn.backends.cuda.steps import Record, clock
+from fastcnn.backends.cuda.steps import Record, clock, kernels_of
 from fastcnn.data.device_images import DeviceImages
 from fastcnn.layers import Training
 from fastcnn.losses import Loss
@@ -23,6 +24,14 @@ from fastcnn.optim import Optimizer
 from fastcnn.training import train_step
 
 ROWS = 100  # steps in a group: 15 ms of a GPU's time, in which neither signals nor callbacks are heard
+
+
+def groups_of(order: NDArray[Any], batch: int) -> list[NDArray[Any]]:
+    """Rows of `batch` samples in this order, in groups that `RecordedSteps.run` takes; what is left is the last one."""
+    whole_batches = len(order) // batch * batch
+    rows = order[:whole_batches].reshape(-1, batch)
+    groups = [rows[first : first + ROWS] for first in range(0, len(rows), ROWS)]
+    return [*groups, order[whole_batches:][None]] if whole_batches < len(order) else groups
 
 
 class Recording(NamedTuple):
@@ -58,6 +67,26 @@ class RecordedSteps:
         self.samples = samples
         loss.checked_target(samples.samples.rows, samples.samples.rows)  # the target of each class
         self._recordings: dict[int, Recording] = {}  # by batch size
+
+    def prepare(self, batch: int, told: Callable[[int, int], None]) -> None:
+        """Compile, several at once, the kernels of a step with this size of batch and of an evaluation.
+
+        Args:
+            batch: How many samples.
+            told: Called with how many kernels of how many are compiled, at first and after each; may raise.
+        """
+        if batch in self._recordings:
+            return
+        order, costs = to_device(np.zeros((1, batch), np.uint32)), to_device(np.zeros(1, self.model.dtype))
+        steps, share = self.optimizer.steps, self.share(batch)
+
+        def work() -> None:
+            self.take(order, costs, share)
+            self.model(self.samples.batch_inputs(order))
+
+        kernels = kernels_of(work)
+        self.optimizer.steps = steps  # it was not taken
+        device.current().prepare(kernels, told)
 
     def run(self, order: NDArray[Any], before_step: Callable[[], None]) -> NDArray[Any]:
         """Take a step for each row of `order`, ``(steps, batch)`` indices of samples; at most `ROWS`.
@@ -98,11 +127,11 @@ class RecordedSteps:
         costs = to_device(np.zeros(ROWS, self.model.dtype))
         order[:1].write(row)
         before_step()
-        share = self._share(batch)
-        self._step(order, costs, share)
+        share = self.share(batch)
+        self.take(order, costs, share)
         first = costs[:1].numpy()
         begun = self.optimizer.steps
-        record = Record(lambda: self._step(order, costs, share), ROWS)
+        record = Record(lambda: self.take(order, costs, share), ROWS)
         self.optimizer.steps = begun  # recorded, not taken
         return Recording(record, begun, order, costs), first
 
@@ -115,11 +144,18 @@ class RecordedSteps:
         of.record.repeat(len(order), count_out, self.optimizer.steps - of.begun)
         return of.costs[: len(order)].numpy()
 
-    def _share(self, batch: int) -> DeviceArray:
+    def share(self, batch: int) -> DeviceArray:
         """The gradient of the cost by each sample's loss."""
         return to_device(np.full(batch, 1 / self.loss.divisor(batch, self._classes), self.model.dtype))
 
-    def _step(self, order: DeviceArray, costs: DeviceArray, share: Any) -> None:
+    def take(self, order: DeviceArray, costs: DeviceArray, share: Any) -> None:
+        """Ask the device for all kernels of a step: this is what is recorded.
+
+        Args:
+            order: Which samples, a row a step.
+            costs: Of the steps.
+            share: See `share`.
+        """
         x: Any = self.samples.batch_inputs(order)
         y: Any = self.samples.batch_targets(order)
         outputs, backward = self.model.forward(x, Training(self.model.seed, self.optimizer.steps, input_gradient=False))

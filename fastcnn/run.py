@@ -11,7 +11,15 @@ from rich.console import Console
 
 import fastcnn as fc
 from fastcnn import _core, cuda
-from fastcnn.console import DIVERGED, JsonReport, TrainingReport, complain, downloads_shown, interrupted_code
+from fastcnn.console import (
+    DIVERGED,
+    CompileReport,
+    JsonReport,
+    TrainingReport,
+    complain,
+    downloads_shown,
+    interrupted_code,
+)
 from fastcnn.data import Dataset, DeviceImages, load_dataset
 from fastcnn.data.samples import ImageSamples, Samples
 from fastcnn.errors import ConfigError, CudaError, DataError, FastcnnError
@@ -100,7 +108,7 @@ class Run:
         self.report = JsonReport() if options.json else TrainingReport(self.console)
         parts = build(settings, options.device)
         self.trainer = Trainer(*parts, batch_size=settings.batch_size, shuffle=settings.shuffle)
-        self.trainer.callbacks = [folder, self.report]
+        self.trainer.callbacks = [folder, self.report, *([] if options.quiet else [CompileReport()])]
         folder.metadata = {"scaling": settings.scaling, "recipe": _recipe(settings)}
 
     def go(self) -> int:

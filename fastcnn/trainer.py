@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -57,6 +58,9 @@ class Callback:
 
     def on_start(self, trainer: "Trainer") -> None:
         """When `Trainer.fit` begins."""
+
+    def on_compile(self, trainer: "Trainer", done: int, total: int) -> None:
+        """While kernels are compiled for the GPU, which is done once: at first, and after each of them."""
 
     def on_batch(self, trainer: "Trainer", metrics: BatchMetrics) -> None:
         """After each step."""
@@ -322,19 +326,15 @@ class Trainer:
 
     def _recorded_steps(self, train: Any, epoch: int, pause: Callable[[], None]) -> Iterator[list[Taken]]:
         """The same on the GPU, in groups: see `fastcnn.recorded`."""
-        from fastcnn.recorded import ROWS, RecordedSteps  # what it imports of the GPU is for few
+        from fastcnn.recorded import RecordedSteps, groups_of  # what it imports of the GPU is for few
 
         if self._recorded is None or self._recorded.samples is not train:
             self._recorded = RecordedSteps(self.model, self.loss, self.optimizer, train)
         order = self.order(len(train), epoch)[self.progress.batch * self.batch_size :]
-        whole_batches = len(order) // self.batch_size * self.batch_size
-        rows = order[:whole_batches].reshape(-1, self.batch_size)
-        groups = [rows[first : first + ROWS] for first in range(0, len(rows), ROWS)]
-        if whole_batches < len(order):
-            groups.append(order[whole_batches:][None])
-        for group in groups:
+        for group in groups_of(order, self.batch_size):
             while len(group):
                 pause()
+                self._recorded.prepare(group.shape[1], partial(self._compiling, pause))
                 before = self.optimizer.steps
                 with self._in_step(epoch):
                     costs = self._recorded.run(group, self._before_step)
@@ -342,6 +342,11 @@ class Trainer:
                     taken = [self._note(cost, group.shape[1], steps) for steps, cost in numbered]
                 yield taken
                 group = group[len(costs) :]
+
+    def _compiling(self, pause: Callable[[], None], done: int, total: int) -> None:
+        for callback in self.callbacks:
+            callback.on_compile(self, done, total)
+        pause()
 
     @contextmanager
     def _in_step(self, epoch: int) -> Iterator[None]:

@@ -4,7 +4,10 @@ import json
 import os
 import subprocess
 import sys
+import time
+from importlib import import_module
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -83,3 +86,60 @@ def test_memory_finds_no_new_block_in_a_steady_step(tmp_path):
     found = json.loads(file.read_text())["found"]["fastcnn"]
     assert found["blocks"] == 0
     assert found["trained"] >= found["imported"] >= found["start"] > 0
+
+
+# ---- on a GPU --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(fc.cuda.is_available(), reason="there is a GPU")
+def test_gpu_says_in_a_line_that_there_is_none():
+    code, printed = run("gpu.py", "--batch", 100)
+    assert code == 2
+    assert printed.startswith("error: no GPU can be used: ") and printed.count("\n") == 1
+
+
+def test_gpu_says_in_a_line_what_is_wrong_with_an_option():
+    for wrong in (["--batch", "0"], ["--peers", "jax"], ["--rounds", "none"]):
+        code, printed = run("gpu.py", *wrong)
+        assert code == 2
+        assert f"error: argument {wrong[0]}" in printed
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    """The folder of benchmarks, whose modules can be imported."""
+    monkeypatch.syspath_prepend(BENCH)
+    return import_module
+
+
+def test_a_call_of_several_steps_counts_as_so_many(bench):
+    worker, job = bench("worker"), bench("networks").make_job("lenet5", True, 500)
+
+    class Peer:
+        STEPS = 4
+        begun: ClassVar = []
+
+        @classmethod
+        def train(cls, variant, job, dropout):
+            def work(index):
+                cls.begun.append(index)
+                time.sleep(0.004)
+                return [index + number for number in range(cls.STEPS)]
+
+            return work
+
+    contestant = worker.Contestant(Peer, "any", job)
+    assert contestant.first == [0, 1, 2, 3, 4]
+    assert 0.001 <= contestant.turn(0.01) < 0.004
+    assert Peer.begun[:6] == [0, 4, 0, 0, 4, 0]  # for the first costs, to warm up, and then on and on, of 8 batches
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+def test_torch_takes_the_same_steps_on_the_gpu_as_on_the_cpu(bench, dropout):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    job = bench("networks").make_job("gorgonia", True, 2)
+    torch.manual_seed(1)
+    there = bench("peers.pytorch_cuda").train("torch", job, dropout, device="cpu")(3)
+    torch.manual_seed(1)
+    here = bench("peers.pytorch").train("torch", job, dropout)
+    assert there == [here((3 + step) % len(job.images)) for step in range(100)]

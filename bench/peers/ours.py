@@ -14,18 +14,18 @@ def start(variant: str, threads: int) -> str:
 
 
 def infer(variant: str, job: Job) -> Callable[[int], np.ndarray]:
-    model = _model(job, dropout=False).freeze()
+    model = model_of(job, dropout=False).freeze()
     return lambda index: model(job.images[index])
 
 
 def train(variant: str, job: Job, dropout: bool) -> Callable[[int], float]:
-    model = _model(job, dropout)
+    model = model_of(job, dropout)
     loss = fc.CrossEntropyLoss(job.reduction)
     optimizer = getattr(fc, job.optimizer)(model.parameters(), **job.settings)
     return lambda index: fc.train_step(model, loss, optimizer, job.images[index], job.targets[index])
 
 
-def _model(job: Job, dropout: bool) -> fc.Sequential:
+def model_of(job: Job, dropout: bool) -> fc.Sequential:
     layers = [getattr(fc, name)(**arguments) for name, arguments, _ in job.parts(dropout)]
     model = fc.Sequential(layers, input_shape=job.images.shape[2:])
     for parameter, values in zip(model.parameters(), job.weights, strict=True):

@@ -22,7 +22,7 @@ def start(variant: str, threads: int) -> str:
 
 
 def infer(variant: str, job: Job) -> Callable[[int], torch.Tensor]:
-    model, images, _ = _prepared(variant, job, dropout=False)
+    model, images, _ = prepared(variant, job, dropout=False)
     model.eval()
     if variant == "torch-bf16":
         model.to(torch.bfloat16)
@@ -37,7 +37,7 @@ def infer(variant: str, job: Job) -> Callable[[int], torch.Tensor]:
 
 
 def train(variant: str, job: Job, dropout: bool) -> Callable[[int], float]:
-    model, images, targets = _prepared(variant, job, dropout)
+    model, images, targets = prepared(variant, job, dropout)
     parameters = list(model.parameters())
     update = _optimizer(job, parameters)
     half = torch.autocast("cpu", torch.bfloat16) if variant == "torch-bf16" else contextlib.nullcontext()
@@ -61,7 +61,7 @@ def train(variant: str, job: Job, dropout: bool) -> Callable[[int], float]:
     return work
 
 
-def _prepared(variant: str, job: Job, dropout: bool) -> tuple[nn.Module, list[torch.Tensor], list[torch.Tensor]]:
+def prepared(variant: str, job: Job, dropout: bool) -> tuple[nn.Module, list[torch.Tensor], list[torch.Tensor]]:
     layers = []
     for name, arguments, weights in job.parts(dropout):
         known = {key: value for key, value in arguments.items() if key != "algorithm"}
@@ -80,8 +80,11 @@ def _prepared(variant: str, job: Job, dropout: bool) -> tuple[nn.Module, list[to
 def _optimizer(job: Job, parameters: list[nn.Parameter]) -> Callable[[], object]:
     if job.optimizer != "RMSprop":
         return getattr(torch.optim, job.optimizer)(parameters, **job.settings, fused=True).step
+    return rmsprop(job, parameters, [torch.zeros_like(parameter) for parameter in parameters])
+
+
+def rmsprop(job: Job, parameters: list[nn.Parameter], averages: list[torch.Tensor]) -> Callable[[], object]:
     lr, decay, eps = (job.settings[name] for name in ("lr", "decay", "eps"))
-    averages = [torch.zeros_like(parameter) for parameter in parameters]
 
     @torch.no_grad()
     def update() -> None:

@@ -16,7 +16,7 @@ def backend_of(array: Any) -> Any:
         return cpu  # which says what is wrong, if it is no array
     from fastcnn.backends.cuda import operations
 
-    return operations
+    return operations if operations.is_on_gpu(array) else cpu
 
 
 def on_device(array: Any) -> bool:
@@ -24,15 +24,24 @@ def on_device(array: Any) -> bool:
     return backend_of(array) is not cpu
 
 
+def as_array(values: Any) -> Any:
+    """The values as an array of NumPy's, or a `DeviceArray`, over the memory of another library's on the GPU."""
+    if isinstance(values, np.ndarray):
+        return values
+    return _there(values) if on_device(values) else np.asarray(values)
+
+
 def host(array: Any) -> Any:
     """The array, or a copy of it in the memory of the host."""
-    return array.numpy() if on_device(array) else array
+    return _there(array).numpy() if on_device(array) else array
 
 
 def beside(values: Any, partner: Any) -> Any:
     """An array of the host, or a copy of it on the device where `partner` lies."""
-    if not on_device(partner) or on_device(values):
-        return values
+    return _there(values) if on_device(partner) else values
+
+
+def _there(values: Any) -> Any:
     from fastcnn.backends.cuda.array import to_device
 
     return to_device(values)

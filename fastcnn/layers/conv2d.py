@@ -104,7 +104,7 @@ class Conv2d(Layer):
         geometry, dtype = (self.stride, self.padding, self.dilation), self.weight.dtype
         algorithm = self.algorithm
         if algorithm == "auto":
-            algorithm = ops.conv2d_algorithm(input_shape, self.weight.shape, *geometry, dtype=dtype)
+            algorithm = self.weight.backend.conv2d_algorithm(input_shape, self.weight.shape, *geometry, dtype=dtype)
         return algorithm if algorithm == "winograd" else f"conv_{algorithm}"
 
     def prepared(self, input_shape: Shape) -> Callable[[Array], Array]:

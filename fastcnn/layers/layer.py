@@ -44,9 +44,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, NamedTuple, Self, overload
 
-import numpy as np
-
-from fastcnn.backends.choice import on_device
+from fastcnn.backends.choice import as_array
 from fastcnn.errors import ConfigError
 from fastcnn.layers.node import Node
 from fastcnn.layers.parameter import Array, Parameter
@@ -153,7 +151,7 @@ class Layer:
             )
         if any(isinstance(item, Node) for item in x):
             return Node(self, x)
-        arrays = tuple(item if on_device(item) else np.asarray(item) for item in x)
+        arrays = tuple(as_array(item) for item in x)
         shapes = tuple(array.shape for array in arrays)
         self.output_shape(shapes if self.takes_many else shapes[0])
         return self.forward(arrays if self.takes_many else arrays[0], None)[0]

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastcnn.backends.choice import beside, host, on_device
+from fastcnn.backends.choice import as_array, backend_of, beside, host, on_device
 from fastcnn.errors import ConfigError, ShapeError
 from fastcnn.init import Initialiser, zeros
 from fastcnn.layers.arguments import whole
@@ -78,6 +78,12 @@ class Parameter:
         return np.dtype(np.float32) if self.arena is None else self.arena.dtype
 
     @property
+    def backend(self) -> Any:
+        """What computes with it: the CPU's backend or the GPU's; asking for it draws no values."""
+        flat = None if self.arena is None else self.arena.flat
+        return backend_of(None if flat is None else flat[0])
+
+    @property
     def data(self) -> Array:
         """The values, an array to read and write in place."""
         return self._both()[1]
@@ -119,7 +125,7 @@ class Parameter:
             return self.arena or Arena([self])
 
     def _copy(self, values: Any, target: Array, which: str) -> None:
-        values = values if on_device(values) else np.asarray(values)
+        values = as_array(values)
         if values.shape != self.shape:
             raise ShapeError(f"{self.name}.{which}: expected shape {self.shape}, got {values.shape}")
         target[...] = values
@@ -182,9 +188,16 @@ class Arena:
 
     def to(self, like: Any) -> None:
         """Move both arrays to where `like` lies, an array of the host or of the GPU."""
-        data, grad = self.allocate()
+        flat = self.allocate()
+        if on_device(flat[0]) == on_device(like):
+            return
         with _settling:
-            self.flat = (beside(host(data), like), beside(host(grad), like))
+            if on_device(like):
+                self.flat = (beside(flat[0], like), beside(flat[1], like))
+            else:
+                data, grad = flat_zeros(2, self.size, self.dtype)
+                data[...], grad[...] = map(host, flat)
+                self.flat = data, grad
 
     def _drawn(self, index: int) -> Array:
         generator = np.random.Generator(np.random.Philox(key=np.array([self.seed, index], np.uint64)))

@@ -34,5 +34,11 @@ def test_backend_has_the_operation_with_the_same_arguments(backend, name):
     assert arguments(getattr(backend, name)) == arguments(getattr(ops, name))
 
 
+@pytest.mark.parametrize("name", sorted(SHAPE_FUNCTIONS))
+@pytest.mark.parametrize("backend", [cpu, operations], ids=["cpu", "cuda"])
+def test_backend_has_the_function_of_shapes_with_the_same_arguments(backend, name):
+    assert arguments(getattr(backend, name)) == arguments(getattr(ops, name))
+
+
 def test_there_are_operations_to_compare():
     assert {"conv2d", "max_pool2d", "cross_entropy_backward", "rmsprop_update"} <= set(OPERATIONS)

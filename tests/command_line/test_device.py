@@ -54,3 +54,62 @@ def test_a_run_on_a_gpu_goes_on_on_the_cpu(tmp_path, monkeypatch):
     here, there = (load_file(tmp_path / device / "last.safetensors") for device in ("cpu", "cuda"))
     for name, values in here.items():
         assert_allclose(there[name], values, rtol=1e-9, atol=1e-12)
+
+
+def test_it_says_on_stderr_that_kernels_are_compiled(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("greenlet", reason="the runner of GPU kernels needs greenlet")
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "cuda")
+    from simt import SimtDevice
+
+    from fastcnn.backends.cuda.device import use
+
+    class Compiling(SimtDevice):
+        def prepare(self, kernels, told):
+            for done in range(3):
+                told(done, 2)
+
+    monkeypatch.setattr(fc.console, "cache_dir", lambda: Path("kept"))
+    monkeypatch.setitem(recipes.MODELS, "lenet5", small_network)
+    digits = write_digits(tmp_path / "four", 4, 2)
+    for more in ((), ("--json",), ("--quiet",)):
+        with use(Compiling()):
+            assert train(*SMALL[:-1], "--device", "cuda", "--data-dir", digits, "--epochs", 1, *more) == 0
+        batches = 0 if "--quiet" in more else 2  # of 3 images and of 1
+        said = "compiling 2 kernels for the GPU; they are kept in 'kept'\ncompiled in 0 s\n"
+        assert capsys.readouterr().err == batches * said
+
+
+@pytest.mark.parametrize("lost", ["launch", "read", "write"])
+def test_a_gpu_that_is_lost_ends_the_run_in_one_line_and_leaves_the_last_epoch_whole(
+    tmp_path, monkeypatch, capsys, lost
+):
+    pytest.importorskip("greenlet", reason="the runner of GPU kernels needs greenlet")
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "cuda")
+    from simt import SimtDevice
+
+    from fastcnn.backends.cuda.device import use
+
+    monkeypatch.setitem(recipes.MODELS, "lenet5", small_network)
+    digits, folder = write_digits(tmp_path / "four", 4, 2), tmp_path / "run"
+    device, save, saves = SimtDevice(), fc.run_folder.RunFolder.save, []
+
+    def fail(*_):
+        raise fc.CudaError("the GPU failed: cuStreamSynchronize says CUDA_ERROR_LAUNCH_FAILED; it is lost")
+
+    def lose_it_before_the_second(self, trainer):
+        saves.append((folder / "last.safetensors").read_bytes() if saves else None)
+        if len(saves) == 2:
+            monkeypatch.setattr(device, lost, fail)
+        save(self, trainer)
+
+    monkeypatch.setattr(fc.run_folder.RunFolder, "save", lose_it_before_the_second)
+    with use(device):
+        code = train(*SMALL, "--device", "cuda", "--data-dir", digits, "--epochs", 3, "--run-dir", folder)
+    assert (code, capsys.readouterr().err.count("\n")) == (2, 1)
+    monkeypatch.undo()
+    assert not list(folder.glob("*.part"))
+    if lost == "read":  # before it could be saved
+        assert (folder / "last.safetensors").read_bytes() == saves[1]
+    monkeypatch.setitem(recipes.MODELS, "lenet5", small_network)
+    assert train("--resume", folder, "--quiet") == 0
+    assert [row["epoch"] for row in metrics_of(folder)] == [1, 2, 3]

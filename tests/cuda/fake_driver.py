@@ -135,5 +135,11 @@ class FakeDriver:
         "cuStreamEndCapture": end,
         "cuGraphInstantiate": lambda self, graph, flags: (graph,),
         "cuGraphDestroy": lambda self, graph: (),
+        "cuEventCreate": lambda self, flags: ("event",),
+        "cuEventRecord": lambda self, event, stream: (),
+        "cuEventSynchronize": lambda self, event: (),
+        "cuEventElapsedTime": lambda self, first, last: (2.0,),
+        "cuEventDestroy": lambda self, event: (),
+        "cuGraphExecDestroy": lambda self, graph: (),
         "cuGraphLaunch": lambda self, graph, stream: ([one() for one in graph], ())[1],
     }

@@ -243,6 +243,9 @@ class SimtDevice:
     def launch(self, kernel, grid, block, arguments):
         self._do(lambda: self._run(kernel, grid, block, arguments))
 
+    def prepare(self, kernels, told):
+        pass
+
     def record(self, work):
         self.recording = done = []
         try:

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+import fastcnn as fc
 from fastcnn.backends.cuda import exchange, updates
 from fastcnn.backends.cuda.array import DeviceArray, empty, to_device
 from fastcnn.errors import DTypeError, ShapeError
+
+DEVICES = ("first thread first",)  # whose memory is that of the host, so that tests can look into it
 
 
 @pytest.fixture(autouse=True)
@@ -320,3 +323,63 @@ def test_an_array_comes_back_through_both_ways_as_the_same_memory():
 
     for other in (to_device(Interface()), to_device(Packed(array))):
         assert isinstance(other, DeviceArray) and other.address == array.address
+
+
+# ---- arrays of others, as they are -----------------------------------------------------------------------------------
+
+
+class Tensor:
+    """As PyTorch's: of one type, wherever it lies."""
+
+    def __init__(self, values, on_gpu=True):
+        self.values = values
+        self.on_gpu = on_gpu
+
+    @property
+    def __cuda_array_interface__(self):
+        if not self.on_gpu:
+            raise AttributeError("lies on the host")
+        return Foreign(self.values).__cuda_array_interface__
+
+    def __array__(self, dtype=None, copy=None):
+        return self.values
+
+
+def test_operations_take_arrays_of_other_libraries():
+    x, weight = np.arange(6.0).reshape(2, 3), np.ones((1, 3))
+    expected = x.sum(axis=1, keepdims=True)
+    for first, second in ((Tensor(x), Tensor(weight)), (to_device(x), Tensor(weight))):
+        y = fc.ops.linear(first, second)
+        assert isinstance(y, DeviceArray)
+        assert_array_equal(y.numpy(), expected)
+    out = np.zeros((1, 3))
+    fc.ops.linear_backward(Tensor(np.ones((2, 1))), to_device(x), Tensor(weight), out=Tensor(out))
+    assert_array_equal(out[0], x.sum(axis=0))
+    assert_array_equal(fc.ops.concat([Tensor(x), to_device(x)], axis=0).numpy(), np.concatenate([x, x]))
+    fc.ops.sgd_update(Tensor(x), Tensor(np.ones((2, 3))), 1.0)
+    assert x[0, 0] == -1
+
+
+def test_models_losses_and_parameters_take_arrays_of_other_libraries():
+    model = fc.Sequential(fc.Linear(3, 2), dtype="float64").to("cuda")
+    x, target = np.arange(6.0).reshape(2, 3), np.array([0, 1])
+    expected = model(to_device(x)).numpy()
+    y = model(Tensor(x))
+    assert isinstance(y, DeviceArray)
+    assert_array_equal(y.numpy(), expected)
+    assert_array_equal(model.layers[0](Tensor(x)).numpy(), expected)
+    loss = fc.CrossEntropyLoss()
+    assert loss(Tensor(expected), Tensor(target)) == loss(y, target)
+    optimizer = fc.SGD(model.parameters(), 0.1)
+    costs = [fc.train_step(model, loss, optimizer, Tensor(x), given) for given in (Tensor(target), target)]
+    assert costs[0] > costs[1]
+    model.parameters()[0].data = Tensor(np.ones((2, 3)))
+    assert_array_equal(model.parameters()[0].data.numpy(), np.ones((2, 3)))
+
+
+def test_arrays_of_other_libraries_on_the_host_are_none_of_the_gpu():
+    x = np.arange(6.0).reshape(2, 3)
+    with pytest.raises(DTypeError, match=r"linear: .* Tensor"):
+        fc.ops.linear(Tensor(x, on_gpu=False), np.ones((1, 3)))
+    model = fc.Sequential(fc.Linear(3, 2), dtype="float64")
+    assert_array_equal(model(Tensor(x, on_gpu=False)), model(x))

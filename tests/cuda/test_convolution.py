@@ -9,6 +9,8 @@ from fastcnn.backends.cuda import convolution
 from fastcnn.backends.cuda.array import to_device
 from fastcnn.errors import ConfigError, DTypeError, ShapeError
 
+DEVICES = "first thread first", "GPU"
+
 # input, weight, stride, padding, dilation
 SHAPES = {
     "one pixel": ((1, 1, 1, 1), (1, 1, 1, 1), 1, 0, 1),
@@ -33,14 +35,14 @@ def arrays_of(shapes, fill, dtype):
 
 
 @every_shape
-def test_all_directions_are_exact_on_integers(gpu, shapes):
+def test_all_directions_are_exact_on_integers(device, shapes):
     check(shapes, "direct")
 
 
 @pytest.mark.parametrize("name", ["uneven in everything", "Gorgonia's first"])
-def test_convolving_columns_is_exact_on_integers(gpu, name):
+def test_convolving_columns_is_exact_on_integers(device, name):
     check(SHAPES[name], "im2col")
-    assert {name.split("(")[0] for name in gpu.launched} >= {"im2col", "col2im"}
+    assert {name.split("(")[0] for name in device.launched} >= {"im2col", "col2im"}
 
 
 def check(shapes, algorithm):
@@ -56,7 +58,7 @@ def check(shapes, algorithm):
 
 
 @every_dtype
-def test_rounds_no_more_than_its_sums_are_long(gpu, dtype):
+def test_rounds_no_more_than_its_sums_are_long(device, dtype):
     x, weight, bias, dy, geometry = arrays_of(SHAPES["uneven in everything"], reals, dtype)
     inputs = (x, weight, bias)
     y = convolution.conv2d(*map(to_device, inputs), *geometry).numpy()
@@ -73,29 +75,29 @@ def test_rounds_no_more_than_its_sums_are_long(gpu, dtype):
     assert_within_bound(dx, expected, magnitude, weight[:, 0].size)
 
 
-def test_both_algorithms_give_the_same_bits(gpu):
+def test_both_algorithms_give_the_same_bits(device):
     x, weight, bias, _, geometry = arrays_of(SHAPES["uneven in everything"], reals, np.float32)
     inputs = [to_device(array) for array in (x, weight, bias)]
     direct, columns = (convolution.conv2d(*inputs, *geometry, how).numpy() for how in ("direct", "im2col"))
     np.testing.assert_array_equal(direct, columns)
 
 
-def test_a_weight_gradient_in_parts_is_exact(gpu):
+def test_a_weight_gradient_in_parts_is_exact(device):
     x, weight, _, dy, geometry = arrays_of(((9, 1, 5, 6), (2, 1, 3, 3), 1, 1, 1), integers, np.float32)
     dweight = convolution.conv2d_backward_weight(to_device(dy), to_device(x), weight.shape, *geometry)
-    assert any(name.startswith("sum_rows") for name in gpu.launched)
+    assert any(name.startswith("sum_rows") for name in device.launched)
     np.testing.assert_array_equal(dweight.numpy(), reference.conv2d_backward_weight(dy, x, weight.shape, *geometry))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5, 1), (100, 3), (3, 2, 5, 7), (2, 3, 300), (300, 1, 2), (0, 4, 2, 2)])
-def test_backward_bias_is_exact_on_integers(gpu, shape):
+def test_backward_bias_is_exact_on_integers(device, shape):
     dy = integers(np.random.default_rng(3), shape, np.float32)
     got = convolution.conv2d_backward_bias(to_device(dy)).numpy()
     np.testing.assert_array_equal(got, reference.conv2d_backward_bias(dy))
 
 
 @every_shape
-def test_columns_and_back_are_exact_on_integers(gpu, shapes):
+def test_columns_and_back_are_exact_on_integers(device, shapes):
     x, weight, _, _, geometry = arrays_of(shapes, integers, np.float64)
     window = (weight.shape[2:], *geometry)
     columns = convolution.im2col(to_device(x), *window).numpy()
@@ -104,7 +106,7 @@ def test_columns_and_back_are_exact_on_integers(gpu, shapes):
     np.testing.assert_array_equal(image, reference.col2im(columns, x.shape, *window))
 
 
-def test_an_empty_batch_gives_empty_maps_and_zero_gradients(gpu):
+def test_an_empty_batch_gives_empty_maps_and_zero_gradients(device):
     x, weight, dy = (to_device(np.ones(s, np.float32)) for s in ((0, 2, 5, 5), (3, 2, 3, 3), (0, 3, 3, 3)))
     assert convolution.conv2d(x, weight).shape == (0, 3, 3, 3)
     assert convolution.conv2d_backward_input(dy, weight, x.shape).shape == x.shape
@@ -113,14 +115,14 @@ def test_an_empty_batch_gives_empty_maps_and_zero_gradients(gpu):
     )
 
 
-def test_nan_spreads_to_the_windows_that_hold_it_and_no_further(gpu):
+def test_nan_spreads_to_the_windows_that_hold_it_and_no_further(device):
     x, weight = np.ones((1, 1, 4, 4), np.float32), np.ones((1, 1, 2, 2), np.float32)
     x[0, 0, 1, 1] = np.nan
     y = convolution.conv2d(to_device(x), to_device(weight)).numpy()
     np.testing.assert_array_equal(y, reference.conv2d(x, weight))
 
 
-def test_winograd_is_refused_by_name(gpu):
+def test_winograd_is_refused_by_name(device):
     x, weight = to_device(np.ones((1, 1, 4, 4), np.float32)), to_device(np.ones((1, 1, 3, 3), np.float32))
     with pytest.raises(ConfigError, match="on the CPU only"):
         convolution.conv2d(x, weight, algorithm="winograd")
@@ -129,7 +131,7 @@ def test_winograd_is_refused_by_name(gpu):
     assert convolution.conv2d_algorithm(x.shape, weight.shape) == "direct"
 
 
-def test_arguments_that_do_not_fit_are_refused_as_on_the_cpu(gpu):
+def test_arguments_that_do_not_fit_are_refused_as_on_the_cpu(device):
     x, weight = np.ones((1, 2, 4, 4), np.float32), np.ones((1, 2, 3, 3), np.float32)
     with pytest.raises(DTypeError, match="conv2d: weight must be on the GPU"):
         convolution.conv2d(to_device(x), weight)

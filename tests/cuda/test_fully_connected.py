@@ -9,6 +9,8 @@ from fastcnn.backends.cuda import operations as cuda
 from fastcnn.backends.cuda.array import to_device
 from fastcnn.errors import ShapeError
 
+DEVICES = "first thread first", "GPU"
+
 SHAPES = [(1, 1, 1), (3, 17, 15), (5, 130, 33), (70, 3, 65)]  # batch, inputs, outputs
 
 
@@ -27,7 +29,7 @@ def assert_all_equal(got, expected):
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_forward_and_backward_are_exact_on_integers(gpu, shape):
+def test_forward_and_backward_are_exact_on_integers(device, shape):
     x, weight, bias, dy = arrays_of(shape, integers)
     on_gpu = [to_device(array) for array in (x, weight, bias, dy)]
     np.testing.assert_array_equal(cuda.linear(*on_gpu[:3]).numpy(), reference.linear(x, weight, bias))
@@ -37,7 +39,7 @@ def test_forward_and_backward_are_exact_on_integers(gpu, shape):
 
 
 @pytest.mark.parametrize("p", [0.0, 0.5, 0.75, 1.0])
-def test_relu_and_dropout_draw_and_cut_as_on_the_cpu(gpu, p):
+def test_relu_and_dropout_draw_and_cut_as_on_the_cpu(device, p):
     x, weight, bias, dy = arrays_of((7, 40, 33), integers)
     on_gpu = [to_device(array) for array in (x, weight, bias, dy)]
     y = cuda.linear_relu_dropout(*on_gpu[:3], p, 3, 2**40)
@@ -48,13 +50,13 @@ def test_relu_and_dropout_draw_and_cut_as_on_the_cpu(gpu, p):
 
 
 @every_dtype
-def test_rounds_no_more_than_its_sums_are_long(gpu, dtype):
+def test_rounds_no_more_than_its_sums_are_long(device, dtype):
     x, weight, bias, _ = arrays_of((4, 200, 9), reals, dtype)
     got = cuda.linear(*map(to_device, (x, weight, bias))).numpy()
     assert_within_bound(got, reference.linear(x, weight, bias), reference.linear(*map(np.abs, (x, weight, bias))), 201)
 
 
-def test_the_input_gradient_can_be_left_out_and_the_weights_put_in_place(gpu):
+def test_the_input_gradient_can_be_left_out_and_the_weights_put_in_place(device):
     x, weight, _, dy = arrays_of((3, 17, 15), integers)
     out = to_device(np.full(weight.shape, np.nan, np.float32))
     gradients = cuda.linear_backward(*map(to_device, (dy, x, weight)), False, out)
@@ -62,7 +64,7 @@ def test_the_input_gradient_can_be_left_out_and_the_weights_put_in_place(gpu):
     assert_all_equal(gradients, reference.linear_backward(dy, x, weight, False))
 
 
-def test_nan_passes_relu(gpu):
+def test_nan_passes_relu(device):
     x, weight = np.array([[np.nan], [-1.0]]), np.ones((2, 1))
     y = cuda.linear_relu_dropout(to_device(x), to_device(weight))
     np.testing.assert_array_equal(y.numpy(), [[np.nan, np.nan], [0, 0]])
@@ -70,7 +72,7 @@ def test_nan_passes_relu(gpu):
     np.testing.assert_array_equal(gradients[2].numpy(), [1, 1])
 
 
-def test_an_empty_batch_gives_zero_gradients(gpu):
+def test_an_empty_batch_gives_zero_gradients(device):
     x, weight, dy = (to_device(np.ones(shape)) for shape in ((0, 3), (2, 3), (0, 2)))
     assert cuda.linear(x, weight).shape == (0, 2)
     dx, dweight, dbias = cuda.linear_backward(dy, x, weight)
@@ -79,7 +81,7 @@ def test_an_empty_batch_gives_zero_gradients(gpu):
     np.testing.assert_array_equal(dbias.numpy(), np.zeros(2))
 
 
-def test_shapes_that_do_not_fit_are_refused(gpu):
+def test_shapes_that_do_not_fit_are_refused(device):
     x, weight = to_device(np.ones((2, 3))), to_device(np.ones((2, 4)))
     with pytest.raises(ShapeError, match="expected x"):
         cuda.linear(x, weight)

@@ -9,6 +9,8 @@ from fastcnn.backends.cuda import fused
 from fastcnn.backends.cuda.array import to_device
 from fastcnn.errors import ConfigError, DTypeError, ShapeError
 
+DEVICES = "first thread first", "GPU"
+
 # input, weight, stride, padding, dilation, pool_size
 ONE_PASS = {
     "one window": ((1, 1, 2, 2), (1, 1, 1, 1), 1, 0, 1, 2),
@@ -74,7 +76,7 @@ def check_mean(shapes, algorithm="auto"):
 
 
 @every(ONE_PASS_MAX)
-def test_one_pass_with_the_maximum_is_exact_on_integers(gpu, shapes):
+def test_one_pass_with_the_maximum_is_exact_on_integers(device, shapes):
     assert fused.conv2d_relu_max_pool2d_algorithm(*shapes) == "direct"
     check_max(shapes)
 
@@ -83,38 +85,38 @@ MEANS = {name: ONE_PASS[name] for name in ("one window", "odd maps", "sixteen to
 
 
 @every(MEANS)
-def test_one_pass_with_the_mean_is_exact_on_integers(gpu, shapes):
+def test_one_pass_with_the_mean_is_exact_on_integers(device, shapes):
     assert fused.conv2d_relu_avg_pool2d_algorithm(*shapes) == "direct"
     check_mean(shapes)
 
 
 @every(SEPARATE)
-def test_separate_kernels_take_the_rest(gpu, shapes):
+def test_separate_kernels_take_the_rest(device, shapes):
     assert fused.conv2d_relu_max_pool2d_algorithm(*shapes) is None
     check_max(shapes, p=0.5)
 
 
-def test_separate_kernels_take_means_of_any_window(gpu):
+def test_separate_kernels_take_means_of_any_window(device):
     check_mean(SEPARATE["oblong windows"])
 
 
-def test_im2col_runs_separate_kernels(gpu):
+def test_im2col_runs_separate_kernels(device):
     check_max(ONE_PASS["2x2, padded"], "im2col")
-    assert any(name.startswith("im2col") for name in gpu.launched)
-    assert not any(name.startswith("conv_pool") for name in gpu.launched)
+    assert any(name.startswith("im2col") for name in device.launched)
+    assert not any(name.startswith("conv_pool") for name in device.launched)
 
 
 @pytest.mark.parametrize("p", [0.5, 0.75, 1.0])
-def test_dropout_draws_as_on_the_cpu(gpu, p):
+def test_dropout_draws_as_on_the_cpu(device, p):
     check_max(ONE_PASS["odd maps"], p=p)
 
 
-def test_float64_is_exact_on_integers(gpu):
+def test_float64_is_exact_on_integers(device):
     check_max(ONE_PASS["sixteen to seventeen"], dtype=np.float64)
 
 
 @every_dtype
-def test_rounds_no_more_than_its_sums_are_long(gpu, dtype):
+def test_rounds_no_more_than_its_sums_are_long(device, dtype):
     x, weight, bias, dy, geometry = arrays_of(ONE_PASS["sixteen to seventeen"], reals, dtype)
     on_gpu = [to_device(array) for array in (x, weight, bias, dy)]
     y, argmax = fused.conv2d_relu_max_pool2d(*on_gpu[:3], *geometry)
@@ -131,7 +133,7 @@ def test_rounds_no_more_than_its_sums_are_long(gpu, dtype):
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-def test_the_first_of_equals_wins_and_nan_before_numbers(gpu, stride):
+def test_the_first_of_equals_wins_and_nan_before_numbers(device, stride):
     x = np.zeros((1, 1, 4, 8), np.float32)
     x[0, 0, 0, :4] = x[0, 0, 2, :4] = [3, 3, np.nan, 9]
     x[0, 0, 0, 4:] = x[0, 0, 2, 4:] = [-1, -2, -3, np.nan]
@@ -140,7 +142,7 @@ def test_the_first_of_equals_wins_and_nan_before_numbers(gpu, stride):
     assert_all_equal((y, argmax), reference.conv2d_relu_max_pool2d(x, weight, stride=stride))
 
 
-def test_an_empty_batch_gives_zero_gradients(gpu):
+def test_an_empty_batch_gives_zero_gradients(device):
     x, weight = to_device(np.ones((0, 2, 4, 4))), to_device(np.ones((3, 2, 3, 3)))
     y, argmax = fused.conv2d_relu_max_pool2d(x, weight, padding=1)
     assert y.shape == argmax.shape == (0, 3, 2, 2)
@@ -150,13 +152,13 @@ def test_an_empty_batch_gives_zero_gradients(gpu):
     np.testing.assert_array_equal(dbias.numpy(), np.zeros(3))
 
 
-def test_the_input_gradient_can_be_left_out(gpu):
+def test_the_input_gradient_can_be_left_out(device):
     x, weight, _, dy, geometry = arrays_of(ONE_PASS["odd maps"], integers)
     x, weight, dy = map(to_device, (x, weight, dy))
     y, argmax = fused.conv2d_relu_max_pool2d(x, weight, None, *geometry)
     gradients = fused.conv2d_relu_max_pool2d_backward(dy, y, argmax, x, weight, *geometry, input_gradient=False)
     assert gradients[0] is None
-    assert not any(name.startswith("conv_pool_backward_input") for name in gpu.launched)
+    assert not any(name.startswith("conv_pool_backward_input") for name in device.launched)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +170,7 @@ def test_the_stages_of_gorgonias_network_take_one_pass(shape):
         assert fused.conv2d_relu_max_pool2d_algorithm(*shape, padding=1, dtype=dtype) == "direct"
 
 
-def test_arguments_that_do_not_fit_are_refused(gpu):
+def test_arguments_that_do_not_fit_are_refused(device):
     x, weight = to_device(np.ones((1, 1, 4, 4))), to_device(np.ones((1, 1, 3, 3)))
     with pytest.raises(ConfigError, match="on the CPU only"):
         fused.conv2d_relu_max_pool2d(x, weight, algorithm="winograd")

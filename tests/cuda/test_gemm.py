@@ -9,6 +9,8 @@ from fastcnn.backends.cuda import convolution, products
 from fastcnn.backends.cuda.array import to_device
 from fastcnn.errors import ShapeError
 
+DEVICES = "first thread first", "GPU"
+
 # rows, depth, columns, around tiles of 64 and steps of 16; and what is stored transposed
 CASES = [((5, 300, 7), False, True), ((3, 15, 17), True, False), ((64, 33, 64), False, False)]
 CASES += [
@@ -26,7 +28,7 @@ def operands(shape, transpose_a, transpose_b, fill, dtype=np.float32):
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_products_are_exact_on_integers(gpu, case):
+def test_products_are_exact_on_integers(device, case):
     _, *transposed = case
     a, b = operands(*case, integers)
     got = convolution.matmul(to_device(a), to_device(b), *transposed).numpy()
@@ -34,7 +36,7 @@ def test_products_are_exact_on_integers(gpu, case):
 
 
 @every_dtype
-def test_products_round_no_more_than_their_sums_are_long(gpu, dtype):
+def test_products_round_no_more_than_their_sums_are_long(device, dtype):
     a, b = operands((9, 400, 7), False, True, reals, dtype)
     got = convolution.matmul(to_device(a), to_device(b), False, True).numpy()
     magnitude = reference.matmul(np.abs(a), np.abs(b), False, True)
@@ -51,12 +53,12 @@ def test_long_sums_are_cut_in_parts_that_the_shape_decides():
         assert (count - 1) * length < depth <= count * length
 
 
-def test_a_depth_of_nothing_gives_zeros(gpu):
+def test_a_depth_of_nothing_gives_zeros(device):
     got = convolution.matmul(to_device(np.ones((3, 0))), to_device(np.ones((0, 4))))
     np.testing.assert_array_equal(got.numpy(), np.zeros((3, 4)))
 
 
-def test_nan_stays_in_its_row(gpu):
+def test_nan_stays_in_its_row(device):
     a, b = np.ones((3, 20), np.float32), np.ones((20, 5), np.float32)
     a[1, 19] = np.nan
     got = convolution.matmul(to_device(a), to_device(b)).numpy()
@@ -64,7 +66,7 @@ def test_nan_stays_in_its_row(gpu):
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 63, 65, 130])
-def test_sums_of_rows_are_exact_on_integers(gpu, rows):
+def test_sums_of_rows_are_exact_on_integers(device, rows):
     x = integers(np.random.default_rng(1), (rows, 3), np.float32)
     np.testing.assert_array_equal(products.sum_rows(to_device(x)).numpy(), x.sum(axis=0))
     out = to_device(np.full((3, 1), np.nan, np.float32))
@@ -72,6 +74,6 @@ def test_sums_of_rows_are_exact_on_integers(gpu, rows):
     np.testing.assert_array_equal(out.numpy()[:, 0], x.sum(axis=0))
 
 
-def test_inner_sizes_that_differ_are_refused(gpu):
+def test_inner_sizes_that_differ_are_refused(device):
     with pytest.raises(ShapeError, match="inner sizes differ"):
         convolution.matmul(to_device(np.ones((3, 4))), to_device(np.ones((3, 4))))

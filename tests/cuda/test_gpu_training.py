@@ -1,11 +1,24 @@
 """Training where the GPU is played by the CPU: the same bits recorded or not, and the CPU's to rounding."""
 
+import os
+import signal
+from pathlib import Path
+
 import numpy as np
 import pytest
+
+pytest.importorskip("greenlet", reason="the tests' GPU needs greenlet")
+
 from numpy.testing import assert_allclose, assert_array_equal
+from simt import SimtDevice
 
 import fastcnn as fc
+from fastcnn.backends.cuda import kernels
+from fastcnn.backends.cuda.device import use
 from fastcnn.data import DeviceImages, ImageSamples
+from fastcnn.layers.parameter import LINE
+
+DEVICES = "first thread first", "GPU"
 
 
 def digits(count=5, classes=3, dtype="float64", targets="soft"):
@@ -52,10 +65,10 @@ def trained(samples, device, record=True, loss=None, optimizer=fc.Adam, epochs=2
         (fc.SGD, fc.LogProductLoss("sum")),
     ],
 )
-def test_recorded_steps_have_the_bits_of_single_ones_and_the_cpus_to_rounding(gpu, optimizer, loss):
+def test_recorded_steps_have_the_bits_of_single_ones_and_the_cpus_to_rounding(device, optimizer, loss):
     on_cpu, one_by_one, recorded = (
-        trained(digits(), device, record, loss, optimizer)
-        for device, record in (("cpu", True), ("cuda", False), ("cuda", True))
+        trained(digits(), where, record, loss, optimizer)
+        for where, record in (("cpu", True), ("cuda", False), ("cuda", True))
     )
     assert len(recorded[0]) == 4
     assert_allclose(recorded[0], one_by_one[0], rtol=1e-15)  # the host adds a batch's losses in another order
@@ -67,12 +80,62 @@ def test_recorded_steps_have_the_bits_of_single_ones_and_the_cpus_to_rounding(gp
     assert recorded[2].history[-1].test_accuracy == on_cpu[2].history[-1].test_accuracy
 
 
-def test_targets_may_be_class_indices(gpu):
+class Preparing(SimtDevice):
+    """Notes what it is to prepare; after the first kernel of two somebody presses Ctrl-C, if that is wanted."""
+
+    def __init__(self, interrupted=False):
+        super().__init__()
+        self.interrupted = interrupted
+        self.prepared = set()
+
+    def prepare(self, kernels, told):
+        self.prepared |= {kernel.name for kernel in kernels}
+        told(0, 2)
+        if self.interrupted:
+            self.interrupted = False
+            os.kill(os.getpid(), signal.SIGINT)
+        told(1, 2)
+        told(2, 2)
+
+
+class Compilations(fc.Callback):
+    def __init__(self):
+        self.told = []
+
+    def on_compile(self, trainer, done, total):
+        self.told.append((done, total))
+
+
+def test_all_kernels_are_prepared_before_the_first_step_and_change_nothing():
+    with use(SimtDevice()):
+        expected = trained(digits(), "cuda")
+    with use(Preparing()) as device:
+        got = trained(digits(), "cuda")
+        assert set(device.launched) == device.prepared
+    assert got[0] == expected[0]
+    for name, weights in got[1].items():
+        assert_array_equal(weights, expected[1][name])
+
+
+def test_callbacks_hear_how_many_kernels_are_compiled_and_ctrl_c_is_heard_between_them():
+    with use(Preparing(interrupted=True)):
+        model, callback = network().to("cuda"), Compilations()
+        optimizer = fc.SGD(model.parameters(), 0.1)
+        trainer = fc.Trainer(model, fc.CrossEntropyLoss(), optimizer, batch_size=3, callbacks=[callback])
+        with pytest.raises(KeyboardInterrupt):
+            trainer.fit(DeviceImages(digits()))
+        assert callback.told == [(0, 2), (1, 2)]
+        assert trainer.progress.steps == optimizer.steps == 0 and not trainer.in_step
+        trainer.fit(DeviceImages(digits()))
+        assert trainer.progress.steps == 2
+
+
+def test_targets_may_be_class_indices(device):
     costs = [trained(digits(targets=form), "cuda", epochs=1)[0] for form in ("index", "one-hot")]
     assert_allclose(*costs, rtol=1e-15)
 
 
-def test_a_cost_that_is_not_finite_ends_the_run_before_it_spoils_the_weights(gpu):
+def test_a_cost_that_is_not_finite_ends_the_run_before_it_spoils_the_weights(device):
     samples = digits()
     samples.numbers[samples.images[2]] = np.inf  # of the third image's pixels; others have them, too, then
     samples.images[3:] = samples.images[0]
@@ -88,7 +151,7 @@ def test_a_cost_that_is_not_finite_ends_the_run_before_it_spoils_the_weights(gpu
     assert all(np.isfinite(values).all() for values in model.state_dict().values())
 
 
-def test_a_model_moves_there_and_back_with_its_weights(gpu):
+def test_a_model_moves_there_and_back_with_its_weights(device):
     model = network()
     before = model.state_dict()
     assert not model.on_device
@@ -102,10 +165,32 @@ def test_a_model_moves_there_and_back_with_its_weights(gpu):
     model.to("cpu")
     for name, values in model.state_dict().items():
         assert_array_equal(values, before[name])
+    assert all(flat.ctypes.data % LINE == 0 for flat in model.arena.flat)
     assert_allclose(model(x.numpy()), y.numpy(), rtol=1e-13)
 
 
-def test_an_input_elsewhere_says_how_to_mend_it(gpu):
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("make", [fc.models.gorgonia, fc.models.mxnet_scratch, fc.models.lenet5])
+def test_the_summary_names_the_files_of_the_gpus_kernels(device, make, fused):
+    folder = Path(kernels.__file__).parent
+    model = fc.Sequential(make(), input_shape=(1, 28, 28)).to("cuda")  # one model in another
+    model.fused = fused
+    places = {place.layer: place.kernel for place in model.places((1, 1, 28, 28))}
+    for layer, kernel in places.items():
+        if not kernel.startswith("in "):
+            assert type(layer) is fc.Flatten or (folder / f"{kernel}.py").exists()
+    assert ("conv_pool" in places.values()) == (fused and make is not fc.models.lenet5)
+    assert "winograd" not in model.summary()
+    assert "gemm" in model.summary()
+    assert "gemm" not in model.to("cpu").summary()
+
+
+def test_the_summary_takes_no_times_on_the_gpu(device):
+    with pytest.raises(fc.ConfigError, match="measure takes times on the CPU"):
+        network().to("cuda").summary(measure=1)
+
+
+def test_an_input_elsewhere_says_how_to_mend_it(device):
     x = digits().inputs(slice(2))
     with pytest.raises(fc.ConfigError, match="is on the CPU, its input is not; use to\\('cuda'\\)"):
         network()(fc.cuda.to_device(x))
@@ -115,7 +200,7 @@ def test_an_input_elsewhere_says_how_to_mend_it(gpu):
         network().to("cuda").freeze()
 
 
-def test_a_layer_in_numpy_is_told_what_to_do(gpu):
+def test_a_layer_in_numpy_is_told_what_to_do(device):
     class Twice(fc.Layer):
         def forward(self, x, training):
             return x * 2, lambda dy: dy * 2

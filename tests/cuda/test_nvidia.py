@@ -1,5 +1,6 @@
 """The device of the GPU over a driver that a test plays: arguments, memory, records, and what it says of failures."""
 
+import gc
 from typing import ClassVar
 
 import numpy as np
@@ -91,6 +92,59 @@ def test_a_record_does_nothing_until_it_is_repeated_and_keeps_its_memory(driver)
     assert all((other.numpy() == 9).all() for other in others)
 
 
+def a_record(driver):
+    x = to_device(np.array([-1, 5], np.float32))
+    relu(x, x)
+    return device.current().record(lambda: relu(x, empty((2,), "float32")))
+
+
+def test_a_record_gives_back_its_graph_and_its_memory(driver):
+    kept = []
+
+    def work():
+        kept.append(empty((2,), "float32"))
+        relu(kept[0], empty((2,), "float32"))
+
+    x = empty((2,), "float32")
+    relu(x, empty((2,), "float32"))
+    before = {x.address}  # a record doesn't need what the step before it has left
+    repeat = device.current().record(work)
+    assert len(driver.memory) == len(before) + 2
+    assert "cuGraphExecDestroy" not in driver.calls
+    del repeat
+    assert driver.calls[-3:] == ["cuStreamSynchronize", "cuGraphExecDestroy", "cuMemFree"]
+    assert len(driver.memory) == len(before) + 1  # an array of the record may outlive it
+    kept.clear()
+    assert set(driver.memory) == before
+
+
+@pytest.mark.parametrize("failing", [(), ("cuStreamEndCapture",)])
+def test_work_that_fails_says_why_and_leaves_all_as_it_was(driver, failing):
+    x = to_device(np.array([-1, 5], np.float32))
+
+    def work():
+        relu(x, x)
+        raise ValueError("the first error")
+
+    relu(x, x)
+    driver.failing |= dict.fromkeys(failing, CUresult.CUDA_ERROR_LAUNCH_FAILED)
+    pool = device.current()._pool
+    with pytest.raises(ValueError, match="the first error"):
+        device.current().record(work)
+    assert device.current()._pool is pool
+    assert gc.isenabled()
+    assert ("cuGraphDestroy" in driver.calls) == (not failing)
+
+
+@pytest.mark.parametrize("call", ["cuStreamBeginCapture", "cuStreamEndCapture", "cuGraphInstantiate"])
+def test_a_step_that_cannot_be_recorded_is_an_error_and_leaves_all_as_it_was(driver, call):
+    driver.failing[call] = CUresult.CUDA_ERROR_LAUNCH_FAILED
+    pool = device.current()._pool
+    with pytest.raises(CudaError, match=f"the step could not be recorded: {call} says CUDA_ERROR_LAUNCH_FAILED"):
+        a_record(driver)
+    assert device.current()._pool is pool
+
+
 def test_full_memory_is_cleared_of_what_is_free_before_it_is_an_error(driver):
     empty((1000,), "float32")
     driver.failing["cuMemAlloc"] = CUresult.CUDA_ERROR_OUT_OF_MEMORY
@@ -112,7 +166,11 @@ def test_a_lost_device_is_one_clear_error(driver, call):
     ("devices", "failing", "expected"),
     [
         (0, {}, "no GPU can be used: CUDA shows none on this machine"),
-        (1, {"cuInit": CUresult.CUDA_ERROR_NO_DEVICE}, "no GPU can be used: cuInit says CUDA_ERROR_NO_DEVICE"),
+        (
+            1,
+            {"cuInit": CUresult.CUDA_ERROR_NO_DEVICE},
+            "no GPU can be used: cuInit says CUDA_ERROR_NO_DEVICE; look whether nvidia-smi .* train on the CPU",
+        ),
     ],
 )
 def test_a_machine_without_a_gpu_is_told_so(devices, failing, expected):

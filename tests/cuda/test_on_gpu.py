@@ -11,7 +11,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import fastcnn as fc
 from fastcnn.backends.cuda.array import empty
+from fastcnn.cuda import to_device
 from fastcnn.data import DeviceImages, ImageSamples
+from fastcnn.train import main
 
 STEPS, BATCH = 20, 100
 
@@ -69,6 +71,28 @@ def test_float64_follows_the_real_gorgonia(real_gpu, data_dir):
         x, y = fc.cuda.to_device(samples.inputs(batch)), samples.targets(batch)
         costs.append(fc.train_step(model, fc.CrossEntropyLoss("mean_elements"), optimizer, x, y))
     assert_allclose(costs, [step["cost"] for step in trace["steps"][:STEPS]], rtol=1e-11)
+
+
+def test_mnist_is_learnt_as_well_as_on_the_cpu(real_gpu, data_dir, tmp_path):
+    accuracies = {}
+    for device in ("cpu", "cuda"):
+        options = ["--recipe", "fast", "--dataset", "mnist", "--data-dir", str(data_dir), "--device", device]
+        assert main([*options, "--quiet", "--run-dir", str(tmp_path / device)]) == 0
+        accuracies[device] = json.loads((tmp_path / device / "metrics.jsonl").read_text())["test_accuracy"]
+    assert accuracies["cuda"] == pytest.approx(accuracies["cpu"], abs=0.001)
+
+
+def test_pytorch_shares_its_memory(real_gpu):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    if not torch.cuda.is_available():
+        pytest.skip("PyTorch sees no GPU")
+    x, weight = torch.arange(6.0, device="cuda").reshape(2, 3), torch.ones(1, 3, device="cuda")
+    y = fc.ops.linear(x, weight)
+    for theirs in (torch.from_dlpack(y), torch.as_tensor(y, device="cuda")):
+        assert theirs.tolist() == [[3.0], [12.0]]
+    fc.ops.sgd_update(x, torch.ones_like(x), 1.0)
+    assert x.tolist() == [[-1.0, 0.0, 1.0], [2.0, 3.0, 4.0]]
+    assert_array_equal(to_device(torch.ones(3, device="cuda")).copy().numpy(), np.ones(3))
 
 
 def test_memory_that_is_not_there_is_a_clear_error(real_gpu):

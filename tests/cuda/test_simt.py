@@ -23,6 +23,8 @@ from fastcnn.backends.cuda.language import (
 pytest.importorskip("greenlet", reason="kernels run on the CPU as greenlets")
 from simt import KernelFault, SimtDevice, barriers
 
+DEVICES = "first thread first", "last thread first"
+
 THREADS = 64
 
 

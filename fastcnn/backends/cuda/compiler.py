@@ -36,15 +36,19 @@ def machine_code(kernel: Kernel, architecture: str) -> Binary:
     Raises:
         CudaError: if it isn't in the cache and the compiler isn't installed.
     """
-    kept = cache_dir() / "cuda" / f"{_key(kernel, architecture)}.cubin"
-    code = _kept(kept)
+    code = _kept(_place(kernel, architecture))
     if code is None:
         code = compiled(kernel, architecture)
-        _keep(kept, code)
+        keep(kernel, architecture, code)
     entry = re.search(rb"\.text\.(\w+)", code)
     if entry is None:
         raise CudaError(f"the compiler of GPU kernels made no kernel of {kernel.name}; {INSTALL}")
     return Binary(code, entry[1].decode())
+
+
+def is_kept(kernel: Kernel, architecture: str) -> bool:
+    """Whether `machine_code` would find the kernel in the cache."""
+    return _kept(_place(kernel, architecture)) is not None
 
 
 def compiled(kernel: Kernel, architecture: str) -> bytes:
@@ -110,8 +114,12 @@ def _key(kernel: Kernel, architecture: str) -> str:
     return hashlib.sha256(_sources() + name.encode()).hexdigest()[:32]
 
 
+def _place(kernel: Kernel, architecture: str) -> Path:
+    return cache_dir() / "cuda" / f"{_key(kernel, architecture)}.cubin"
+
+
 def _kept(path: Path) -> bytes | None:
-    """What `_keep` wrote there, if nobody has changed a byte of it since."""
+    """What `keep` wrote there, if nobody has changed a byte of it since."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -120,8 +128,9 @@ def _kept(path: Path) -> bytes | None:
     return code if hashlib.sha256(code).digest() == digest else None
 
 
-def _keep(path: Path, code: bytes) -> None:
+def keep(kernel: Kernel, architecture: str, code: bytes) -> None:
     """Into the cache, with its digest; a folder that can't be written costs the next process some seconds."""
+    path = _place(kernel, architecture)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:

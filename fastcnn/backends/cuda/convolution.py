@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastcnn.backends.arrays import addressable, same_shape
+from fastcnn.backends.cpu.convolution import conv_output_shape
 from fastcnn.backends.cuda.arguments import checked, launch, launch_each, real_of
 from fastcnn.backends.cuda.array import DeviceArray, empty
 from fastcnn.backends.cuda.kernels import conv_direct, gemm
@@ -18,6 +19,24 @@ from fastcnn.backends.cuda.kernels.conv_direct import Geometry
 from fastcnn.backends.cuda.products import parts, product, sum_channels, sum_rows, tiles
 from fastcnn.backends.shapes import Size, by, conv_shape, dims, pair
 from fastcnn.errors import ConfigError, ShapeError
+
+__all__ = [
+    "algorithm_of",
+    "backward_input",
+    "backward_weight",
+    "bias_of",
+    "col2im",
+    "conv2d",
+    "conv2d_algorithm",
+    "conv2d_backward_bias",
+    "conv2d_backward_input",
+    "conv2d_backward_weight",
+    "conv_output_shape",
+    "forward",
+    "geometry_of",
+    "im2col",
+    "matmul",
+]
 
 ALGORITHMS = ("auto", "direct", "im2col")
 DIRECTIONS = ("forward", "backward_input", "backward_weight")
@@ -170,18 +189,6 @@ def conv2d_backward_bias(dy: DeviceArray) -> DeviceArray:
     if dy.ndim < 2:
         raise ShapeError(f"conv2d_backward_bias: expected dy (N, C, ...), got {dy.shape}")
     return sum_channels(dy.reshape(*dy.shape[:2], math.prod(dy.shape[2:])))
-
-
-def conv_output_shape(
-    input_shape: tuple[int, ...],
-    weight_shape: tuple[int, ...],
-    stride: Size = 1,
-    padding: Size = 0,
-    dilation: Size = 1,
-    who: object = "conv2d",
-) -> tuple[int, ...]:
-    output: tuple[int, ...] = conv_shape(input_shape, weight_shape, stride, padding, dilation, who).output
-    return output
 
 
 def conv2d_algorithm(

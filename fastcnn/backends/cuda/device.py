@@ -1,10 +1,10 @@
 """What the backend needs of a device: memory, copies, launches. One is current; the first to ask makes it.
 
-`fastcnn.backends.cuda.nvidia` is the device of this name's backend; tests put another in its place, which runs the same
-kernels thread by thread on the CPU.
+That is the GPU, see `fastcnn.backends.cuda.nvidia`. Tests put another in its place, which runs the same kernels thread
+by thread on the CPU.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -52,6 +52,12 @@ class Device(Protocol):
         """Run the kernel in a grid of blocks, both given as one to three sizes.
 
         Arguments are what `at` gave, or numbers.
+        """
+
+    def prepare(self, kernels: Iterable[Kernel], told: Callable[[int, int], None]) -> None:
+        """Compile what isn't yet of kernels that will be launched, many at once; `launch` does it one by one else.
+
+        ``told(done, total)`` is called at first and after each one, if there are any, and may raise to end it.
         """
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:

@@ -46,6 +46,9 @@ class Word:
     def __repr__(self) -> str:
         return self.name
 
+    def __reduce__(self) -> str:  # for pickle: the word of that name
+        return self.name
+
 
 cuda: Any = Word("cuda")  # threadIdx, blockIdx, blockDim, gridDim, shared.array, local.array, syncthreads, shuffles
 float32, float64 = Word("float32"), Word("float64")
@@ -104,18 +107,23 @@ class Kernel:
         body: What a thread runs.
         threads: The most threads that a block of it may have; its registers are shared out accordingly.
         arguments: The types of its arguments, each a word or a `Pointer`.
+        made_by: The function that gives this kernel, and the constants to call it with; so pickle keeps a kernel.
     """
 
-    def __init__(self, name: str, body: FunctionType, threads: int) -> None:
+    def __init__(self, name: str, body: FunctionType, threads: int, *made_by: Any) -> None:
         self.name = name
         self.body = body
         self.threads = threads
+        self.made_by = made_by
         self.arguments = tuple(body.__annotations__.values())
         if len(self.arguments) != body.__code__.co_argcount:
             raise TypeError(f"{name}: each argument of a kernel needs a type")
 
     def __repr__(self) -> str:
         return f"Kernel({self.name})"
+
+    def __reduce__(self) -> Any:
+        return self.made_by
 
 
 def kernel(threads: int | Callable[..., int]) -> Callable[[Callable[..., Any]], Callable[..., Kernel]]:
@@ -135,7 +143,7 @@ def kernel(threads: int | Callable[..., int]) -> Callable[[Callable[..., Any]], 
             bound.apply_defaults()
             words = ", ".join(f"{name}={value}" for name, value in bound.arguments.items())
             block = threads(*bound.args) if callable(threads) else threads
-            return Kernel(f"{make.__name__}({words})", make(*bound.args), block)
+            return Kernel(f"{make.__name__}({words})", make(*bound.args), block, made, bound.args)
 
         return made
 

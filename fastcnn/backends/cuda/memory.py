@@ -23,7 +23,7 @@ class Block:
         self.size = size
 
     def __del__(self) -> None:
-        self.pool.free[self.size].append(self.memory)
+        self.pool.put(self.memory, self.size)
 
 
 class Borrowed:
@@ -48,12 +48,25 @@ class Pool:
         self.make = make
         self.release = release
         self.free: defaultdict[int, list[Any]] = defaultdict(list)
+        self.closed = False
 
     def take(self, size: int) -> Block:
         """A block of at least `size` bytes."""
         size = rounded(size)
         free = self.free[size]
         return Block(self, free.pop() if free else self.make(size), size)
+
+    def put(self, memory: Any, size: int) -> None:
+        """Take back what a block had."""
+        if self.closed:
+            self.release(memory)
+        else:
+            self.free[size].append(memory)
+
+    def close(self) -> None:
+        """Give back what is free, and later the rest, when its blocks are let go."""
+        self.closed = True
+        self.trim()
 
     def trim(self) -> bool:
         """Give back what is free; whether there was anything."""

@@ -4,13 +4,17 @@ All work goes through one stream, so it is done in the order in which it was ask
 """
 
 import ctypes
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 
 from fastcnn.backends.cuda import language
+from fastcnn.backends.cuda.ahead import compile_all
 from fastcnn.backends.cuda.compiler import INSTALL, machine_code
 from fastcnn.backends.cuda.language import Kernel, Pointer
 from fastcnn.backends.cuda.memory import Block, Borrowed, Pool
@@ -25,6 +29,7 @@ SCALARS = {
 }
 DLPACK_CUDA = 2
 LOST = "what the GPU computed since the last copy from it is lost"
+INSTEAD = "train on the CPU (--device cpu)"
 
 
 class NvidiaDevice:
@@ -44,34 +49,37 @@ class NvidiaDevice:
     def __init__(self, driver: ModuleType | None = None) -> None:
         self._driver: Any = driver or _driver()
         try:
-            self._call("no GPU can be used", "cuInit", 0)
+            self._start("cuInit", 0)
         except RuntimeError as error:  # of bindings that find no driver
             if isinstance(error, CudaError):
                 raise
-            raise CudaError(
-                "no GPU can be used: NVIDIA's driver is not installed; train on the CPU (--device cpu)"
-            ) from error
-        if self._call("no GPU can be used", "cuDeviceGetCount") == 0:
-            raise CudaError("no GPU can be used: CUDA shows none on this machine; train on the CPU (--device cpu)")
-        number = self._call("no GPU can be used", "cuDeviceGet", 0)
-        self.name = self._call("no GPU can be used", "cuDeviceGetName", 256, number).split(b"\0")[0].decode()
+            raise CudaError(f"no GPU can be used: NVIDIA's driver is not installed; {INSTEAD}") from error
+        if self._start("cuDeviceGetCount") == 0:
+            raise CudaError(f"no GPU can be used: CUDA shows none on this machine; {INSTEAD}")
+        number = self._start("cuDeviceGet", 0)
+        self.name = self._start("cuDeviceGetName", 256, number).split(b"\0")[0].decode()
         self.place = (DLPACK_CUDA, 0)
         kinds = self._driver.CUdevice_attribute
         major, minor = (
-            self._call("no GPU can be used", "cuDeviceGetAttribute", kind, number)
+            self._start("cuDeviceGetAttribute", kind, number)
             for kind in (
                 kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
                 kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
             )
         )
         self.architecture = f"sm_{major}{minor}"
-        self._context = self._call("no GPU can be used", "cuDevicePrimaryCtxRetain", number)
-        self._call("no GPU can be used", "cuCtxSetCurrent", self._context)
+        self._context = self._start("cuDevicePrimaryCtxRetain", number)
+        self._start("cuCtxSetCurrent", self._context)
         nonblocking = self._driver.CUstream_flags.CU_STREAM_NON_BLOCKING
-        self._stream = self._call("no GPU can be used", "cuStreamCreate", nonblocking)
+        self._stream = self._start("cuStreamCreate", nonblocking)
         self._pool = Pool(self._make, self._release)
         self._functions: dict[Kernel, Any] = {}
         self._modules: list[Any] = []
+
+    def _start(self, name: str, *arguments: Any) -> Any:
+        """Call the driver before anything is computed."""
+        mend = f"look whether nvidia-smi shows the GPU, or {INSTEAD}"
+        return self._call("no GPU can be used", name, *arguments, mend=mend)
 
     def _call(self, what: str, name: str, *arguments: Any, mend: str = LOST) -> Any:
         """Call the driver; what it gives, or a CudaError that begins with `what`."""
@@ -98,7 +106,7 @@ class NvidiaDevice:
         return int(memory)
 
     def _release(self, memory: int) -> None:
-        self._call("memory of the GPU could not be given back", "cuMemFree", memory)
+        self._driver.cuMemFree(memory)  # fails only where the GPU is lost, which whoever waits for it is told
 
     def borrow(self, address: int, size: int, owner: Any) -> Borrowed:
         return Borrowed(address, owner)
@@ -147,6 +155,9 @@ class NvidiaDevice:
             0,
         )
 
+    def prepare(self, kernels: Iterable[Kernel], told: Callable[[int, int], None]) -> None:
+        compile_all((kernel for kernel in kernels if kernel not in self._functions), self.architecture, told)
+
     def _load(self, kernel: Kernel) -> Any:
         binary = machine_code(kernel, self.architecture)
         what, mend = f"{kernel.name} could not be loaded", "is the driver new enough for CUDA 13?"
@@ -156,22 +167,69 @@ class NvidiaDevice:
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         """Record what `work` launches, without doing it; the result does it all by one call to the driver."""
-        mode = self._driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED
-        outside, self._pool = self._pool, Pool(self._make, self._release)  # nobody else may get what the graph uses
         what = "the step could not be recorded"
-        self._call(what, "cuStreamBeginCapture", self._stream, mode)
-        try:
-            work()
-        finally:
+        mode = self._driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED
+        memory = Pool(self._make, self._release)  # of its own: nobody else may get what the graph uses
+        self.finish()
+        self._pool.trim()  # the step that was taken before needed as much
+        with _without_garbage_collection(), self._taking_from(memory):
+            self._call(what, "cuStreamBeginCapture", self._stream, mode)
+            try:
+                work()
+            except BaseException:
+                status, graph = self._driver.cuStreamEndCapture(self._stream)  # may fail, too: the first error counts
+                if not int(status):
+                    self._driver.cuGraphDestroy(graph)
+                raise
             graph = self._call(what, "cuStreamEndCapture", self._stream)
-            inside, self._pool = self._pool, outside
         executable = self._call(what, "cuGraphInstantiate", graph, 0)
         self._call(what, "cuGraphDestroy", graph)
 
-        def repeat(keep: Pool = inside) -> None:
+        def repeat() -> None:
             self._call("the recorded step failed", "cuGraphLaunch", executable, self._stream)
 
+        finalize(repeat, self._forget, executable, memory).atexit = False
         return repeat
+
+    def seconds(self, work: Callable[[], None]) -> float:
+        """How long the GPU takes for what `work` launches, by its own clock."""
+        what = "the GPU could not take the time"
+        first, last = (self._call(what, "cuEventCreate", 0) for _ in range(2))
+        self._call(what, "cuEventRecord", first, self._stream)
+        work()
+        self._call(what, "cuEventRecord", last, self._stream)
+        self._call(what, "cuEventSynchronize", last)
+        milliseconds = self._call(what, "cuEventElapsedTime", first, last)
+        for event in (first, last):
+            self._call(what, "cuEventDestroy", event)
+        return 1e-3 * float(milliseconds)
+
+    @contextmanager
+    def _taking_from(self, memory: Pool) -> Iterator[None]:
+        """Let `allocate` take from another pool for a while."""
+        usual, self._pool = self._pool, memory
+        try:
+            yield
+        finally:
+            self._pool = usual
+
+    def _forget(self, executable: Any, memory: Pool) -> None:
+        """Let a recorded step go that nobody can repeat any more; errors are those of the work before it."""
+        self._driver.cuStreamSynchronize(self._stream)  # it may be under way
+        self._driver.cuGraphExecDestroy(executable)
+        memory.close()
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """While a step is recorded: another's record, given back in the midst of it, would spoil it."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def _driver() -> Any:

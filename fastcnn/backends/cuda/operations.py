@@ -1,5 +1,15 @@
-"""All operations of the GPU backend, by the names of `fastcnn.ops`; imported when the first array on a GPU asks."""
+"""All operations of the GPU backend, by the names of `fastcnn.ops`; imported when the first array on a GPU asks.
 
+They take the arrays of other libraries, too, that have ``__cuda_array_interface__``, and give `DeviceArray`s.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from fastcnn.backends.cuda.array import DeviceArray, to_device
 from fastcnn.backends.cuda.convolution import (
     col2im,
     conv2d,
@@ -123,3 +133,30 @@ __all__ = [
     "tanh",
     "tanh_backward",
 ]
+
+
+def is_on_gpu(array: Any) -> bool:
+    """Whether an array lies there: some libraries have one type for both sides."""
+    return isinstance(array, DeviceArray) or (
+        not isinstance(array, np.ndarray) and hasattr(array, "__cuda_array_interface__")
+    )
+
+
+def _taking_others(operation: Callable[..., Any]) -> Callable[..., Any]:
+    """The operation, for arrays of other libraries as for its own."""
+
+    @wraps(operation)
+    def called(*arguments: Any, **named: Any) -> Any:
+        return operation(*map(_taken, arguments), **{name: _taken(value) for name, value in named.items()})
+
+    return called
+
+
+def _taken(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_taken(one) for one in value] if any(map(is_on_gpu, value)) else value
+    return to_device(value) if is_on_gpu(value) else value
+
+
+for _name in __all__:
+    globals()[_name] = _taking_others(globals()[_name])

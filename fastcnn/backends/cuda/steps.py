@@ -11,6 +11,7 @@ Outside a record the clock stands at (0, 0), and each table has one row, made wh
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -18,9 +19,10 @@ from fastcnn.backends.cuda import device
 from fastcnn.backends.cuda.arguments import launch
 from fastcnn.backends.cuda.array import DeviceArray, empty, to_device
 from fastcnn.backends.cuda.kernels import steps as kernels
+from fastcnn.backends.cuda.language import Kernel
 from fastcnn.errors import ConfigError
 
-_standing: dict[int, DeviceArray] = {}  # by device: a clock at (0, 0)
+_standing: WeakKeyDictionary[device.Device, DeviceArray] = WeakKeyDictionary()  # a clock at (0, 0) for each
 _records: list["Record"] = []  # the one that is being made, or whose rows are being counted out
 
 
@@ -28,7 +30,7 @@ def clock() -> DeviceArray:
     """The clock for a kernel that is launched now."""
     if _records:
         return _records[-1].clock
-    here = id(device.current())
+    here = device.current()
     if here not in _standing:
         _standing[here] = to_device(np.zeros(2, np.uint32))
     return _standing[here]
@@ -60,6 +62,7 @@ class Record:
             work()
             launch(kernels.tick(), (1,), (32,), self.clock)
 
+        launch(kernels.tick(), (1,), (32,), self.clock)  # as all that is recorded, it must have run before
         with _current(self):
             self._launch = device.current().record(whole_step)
         self._making = False
@@ -97,17 +100,34 @@ class Record:
             self._launch()
 
 
+def kernels_of(work: Callable[[], None]) -> list[Kernel]:
+    """What a record of `work` launches. It is done once without launching anything: what it computes is not so."""
+    unmoved = Unmoved(device.current())
+    with device.use(unmoved):
+        work()
+    return list(dict.fromkeys([*unmoved.asked, kernels.tick()]))
+
+
 class Unmoved:
-    """A device that runs no kernel, and is the given one in all else."""
+    """A device that runs no kernel, copies nothing in its memory, and is the given one in all else.
+
+    Attributes:
+        asked: The kernels that it didn't run.
+    """
 
     def __init__(self, beneath: device.Device) -> None:
         self._beneath = beneath
+        self.asked: list[Kernel] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._beneath, name)
 
-    def launch(self, *_: Any) -> None:
-        """Does nothing."""
+    def launch(self, kernel: Kernel, *_: Any) -> None:
+        """Does not."""
+        self.asked.append(kernel)
+
+    def copy(self, *_: Any) -> None:
+        """Does not, either: what it would copy has not been computed."""
 
 
 @contextmanager
