@@ -39,13 +39,13 @@ def gpu(monkeypatch):
 
 def test_launches_are_run_and_timed_many_at_once(bench, gpu):
     x, y = to_device(np.array([-1, 2], np.float32)), to_device(np.zeros(2, np.float32))
-    graphs = gpu._driver.calls.count("cuGraphExecDestroy")
+    graphs = gpu._loaded.calls.count("cuGraphExecDestroy")
     (launch,) = bench.timed(lambda: launch_each(elements.relu(float32), 2, x, y), gpu)
     np.testing.assert_array_equal(y.numpy(), [0, 2])
     assert launch.kernel is elements.relu(float32)
     assert launch.seconds == pytest.approx(1e-3 * MILLISECONDS / bench.REPEATS)
     assert [one.nbytes for one in launch.arguments[:2]] == [8, 8]
-    assert gpu._driver.calls.count("cuGraphExecDestroy") == graphs + 1
+    assert gpu._loaded.calls.count("cuGraphExecDestroy") == graphs + 1
 
 
 def test_what_the_gpu_can_do_is_measured(bench, gpu, monkeypatch):
