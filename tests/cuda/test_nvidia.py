@@ -154,6 +154,24 @@ def test_a_step_that_cannot_be_recorded_is_an_error_and_leaves_all_as_it_was(dri
     assert device.current()._pool is pool
 
 
+@pytest.mark.parametrize(
+    "exchange",
+    [
+        lambda x: x.numpy(),
+        lambda x: x.write(np.zeros(2)),
+        lambda x: to_device(np.zeros(2)),
+        lambda x: x.__cuda_array_interface__,
+    ],
+    ids=["read", "write", "send", "share"],
+)
+def test_a_step_that_exchanges_something_with_others_says_that_it_cannot_be_recorded(driver, exchange):
+    x = to_device(np.array([-1, 5], np.float32))
+    exchange(x)
+    with pytest.raises(CudaError, match=r"can't wait for the host or another library, .* Trainer\(record=False\)"):
+        device.current().record(lambda: exchange(x))
+    exchange(x)
+
+
 def test_full_memory_is_cleared_of_what_is_free_before_it_is_an_error(driver):
     empty((1000,), "float32")
     driver.failing["cuMemAlloc"] = CUresult.CUDA_ERROR_OUT_OF_MEMORY

@@ -81,6 +81,7 @@ class NvidiaDevice:
         nonblocking = self._loaded.CUstream_flags.CU_STREAM_NON_BLOCKING
         self._stream = self._start("cuStreamCreate", nonblocking)
         self._pool = Pool(self._make, self._release)
+        self._recording = False
         self._functions: dict[Kernel, Any] = {}
         self._modules: list[Any] = []
 
@@ -135,18 +136,21 @@ class NvidiaDevice:
         return int(memory.memory)
 
     def finish(self, stream: int | None = None) -> None:
+        self._not_recording()
         self._call("the GPU failed", "cuStreamSynchronize", self._stream if stream is None else stream)
 
     def at(self, memory: Block | Borrowed, start: int, dtype: np.dtype[Any], size: int) -> int:
         return int(memory.memory) + start
 
     def write(self, memory: Block | Borrowed, start: int, values: np.ndarray[Any, Any]) -> None:
+        self._not_recording()
         place = memory.memory + start
         what = "a copy to the GPU failed"
         self._call(what, "cuMemcpyHtoDAsync", place, values.ctypes.data, values.nbytes, self._stream)
         self._call(what, "cuStreamSynchronize", self._stream)  # until then the host may not change the values
 
     def read(self, memory: Block | Borrowed, start: int, into: np.ndarray[Any, Any]) -> None:
+        self._not_recording()
         place = memory.memory + start
         what = "a copy from the GPU failed"
         self._call(what, "cuMemcpyDtoHAsync", into.ctypes.data, place, into.nbytes, self._stream)
@@ -192,7 +196,7 @@ class NvidiaDevice:
         memory = Pool(self._make, self._release)  # of its own: nobody else may get what the graph uses
         self.finish()
         self._pool.trim()  # the step that was taken before needed as much
-        with _without_garbage_collection(), self._taking_from(memory):
+        with _without_garbage_collection(), self._recording_with(memory):
             self._call(what, "cuStreamBeginCapture", self._stream, mode)
             try:
                 work()
@@ -225,13 +229,23 @@ class NvidiaDevice:
         return 1e-3 * float(milliseconds)
 
     @contextmanager
-    def _taking_from(self, memory: Pool) -> Iterator[None]:
-        """Let `allocate` take from another pool for a while."""
+    def _recording_with(self, memory: Pool) -> Iterator[None]:
+        """For a while take memory from another pool, and exchange nothing with the host."""
         usual, self._pool = self._pool, memory
+        self._recording = True
         try:
             yield
         finally:
             self._pool = usual
+            self._recording = False
+
+    def _not_recording(self) -> None:
+        """Raise an error where a step is recorded: what the host or another library does would not be part of it."""
+        if self._recording:
+            raise CudaError(
+                "a training step that is recorded can't wait for the host or another library, as a layer of your own "
+                "may do; use Trainer(record=False)"
+            )
 
     def _forget(self, executable: Any, memory: Pool) -> None:
         """Let a recorded step go that nobody can repeat any more; errors are those of the work before it."""
