@@ -10,6 +10,7 @@ Its arrays are in the GPU's cache then, as most are in a step.
               copy on the device was measured to move, read and written.
 """
 
+import inspect
 import statistics
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ import numpy as np
 from fastcnn.backends.cuda.arguments import launch
 from fastcnn.backends.cuda.array import empty, to_device
 from fastcnn.backends.cuda.device import use
+from fastcnn.backends.cuda.kernels.conv_pool import Tiling
+from fastcnn.backends.cuda.kernels.conv_pool_weight import Windows
 from fastcnn.backends.cuda.language import Kernel, cuda, float32, kernel, pointer, uint32
 from fastcnn.backends.cuda.nvidia import NvidiaDevice
 
@@ -128,12 +131,19 @@ def bandwidth(device: NvidiaDevice, size: int = 2**30) -> float:
     return 2 * size / seconds_of(device, work)
 
 
+def sizes_of(kernel: Kernel) -> Tiling | Windows | None:
+    """Those of the convolution, where a kernel is made for one."""
+    make, constants = kernel.made_by
+    named = inspect.signature(make).bind(*constants).arguments
+    if "tiling" in named:
+        return Tiling(*named["tiling"])
+    return Windows(*named["sizes"]) if "sizes" in named else None
+
+
 def name_of(kernel: Kernel) -> str:
     """What made it, with the sizes of a convolution: conv_pool 32x14x14-64."""
-    name, sizes = kernel.made_by[0].__name__, next((one for one in kernel.made_by[1] if hasattr(one, "_asdict")), None)
-    if sizes is None:
-        return name
-    return f"{name} {sizes.channels}x{sizes.height}x{sizes.width}-{sizes.outputs}"
+    name, sizes = kernel.made_by[0].__name__, sizes_of(kernel)
+    return f"{name} {sizes.channels}x{sizes.height}x{sizes.width}-{sizes.outputs}" if sizes else name
 
 
 def by_name(one: Launch) -> dict[str, Any]:
@@ -144,23 +154,19 @@ def by_name(one: Launch) -> dict[str, Any]:
 
 def flop_of(one: Launch) -> int:
     """What the loops of a kernel multiply and add; 0 of those that are bound by memory."""
-    given, (make, constants) = by_name(one), one.kernel.made_by
+    given, (make, constants), sizes = by_name(one), one.kernel.made_by, sizes_of(one.kernel)
+    if make.__name__ == "matmul":
+        return 2 * given["rows"] * given["columns"] * given["depth"]
+    if sizes is None:
+        return 0
+    window = 2 * sizes.channels * sizes.kernel**2  # of one number of the result, or of one gradient
     match make.__name__:
         case "conv_pool":
-            return 2 * given["y"].size * _of(constants).side ** 2 * _of(constants).channels * _of(constants).kernel ** 2
+            return given["y"].size * sizes.side**2 * window
         case "conv_pool_backward_input":
-            return 2 * given["dx"].size * _of(constants).channels * _of(constants).kernel ** 2
-        case "by_channel" | "by_window":
-            pixels = _of(constants).pool ** 2 if constants[-1] else 1  # marked of a window: all of a mean, else one
-            return 2 * given["g"].size * pixels * _of(constants).channels * _of(constants).kernel ** 2
-        case "matmul":
-            return 2 * given["rows"] * given["columns"] * given["depth"]
-    return 0
-
-
-def _of(constants: tuple) -> Any:
-    """The sizes among a kernel's constants."""
-    return next(one for one in constants if hasattr(one, "_asdict"))
+            return given["dx"].size * window
+        case _:  # a weight gradient: of a window all pixels are marked for the mean, else one
+            return given["g"].size * (sizes.pool**2 if constants[-1] else 1) * window
 
 
 def bytes_of(one: Launch) -> int:

@@ -42,12 +42,16 @@ class Recording(NamedTuple):
         begun: Number of the step that it was recorded as.
         order: Which samples, a row a step, on the device.
         costs: Per sample, a row a step, on the device.
+        share: See `RecordedSteps.share`.
+        changed: All arrays that it changes. Like the others it knows them by their address, so all are held here.
     """
 
     record: Record
     begun: int
     order: DeviceArray
     costs: DeviceArray
+    share: DeviceArray
+    changed: list[DeviceArray]
 
 
 class RecordedSteps:
@@ -75,7 +79,7 @@ class RecordedSteps:
             batch: How many samples.
             told: Called with how many kernels of how many are compiled, at first and after each; may raise.
         """
-        if batch in self._recordings:
+        if self._recording(batch):
             return
         order, costs = to_device(np.zeros((1, batch), np.uint32)), to_device(np.zeros(1, self.model.dtype))
         steps, share = self.optimizer.steps, self.share(batch)
@@ -105,12 +109,12 @@ class RecordedSteps:
         saved = self._saved()
         steps, batch = order.shape
         first = self.optimizer.steps
-        if batch not in self._recordings:
-            self._recordings[batch], costs = self._begun(order[:1], before_step)
-        else:
-            costs = np.empty(0, self.model.dtype)
+        recording, costs = self._recording(batch), np.empty(0, self.model.dtype)
+        if recording is None:
+            recording, costs = self._begun(order[:1], before_step)
+            self._recordings[batch] = recording
         if len(costs) < steps:
-            costs = np.concatenate([costs, self._repeated(self._recordings[batch], order[len(costs) :], before_step)])
+            costs = np.concatenate([costs, self._repeated(recording, order[len(costs) :], before_step)])
         good = steps if np.isfinite(costs).all() else int(np.argmin(np.isfinite(costs)))
         if good < steps:
             self._restore(saved, first)
@@ -119,6 +123,13 @@ class RecordedSteps:
                 x: Any = self.samples.inputs(row)
                 train_step(self.model, self.loss, self.optimizer, x, self.samples.targets(row))
         return costs[:good]
+
+    def _recording(self, batch: int) -> Recording | None:
+        """That of this size of batch, unless the model has moved meanwhile."""
+        found = self._recordings.get(batch)
+        if found is None or any(one is not other for one, other in zip(found.changed, self._changed(), strict=True)):
+            return None
+        return found
 
     def _begun(self, row: NDArray[Any], before_step: Callable[[], None]) -> tuple[Recording, NDArray[Any]]:
         """Take the first step with this size of batch, then record it: so all its kernels are there."""
@@ -133,7 +144,7 @@ class RecordedSteps:
         begun = self.optimizer.steps
         record = Record(lambda: self.take(order, costs, share), ROWS)
         self.optimizer.steps = begun  # recorded, not taken
-        return Recording(record, begun, order, costs), first
+        return Recording(record, begun, order, costs, share, self._changed()), first
 
     def _repeated(self, of: Recording, order: NDArray[Any], before_step: Callable[[], None]) -> NDArray[Any]:
         def count_out(_: int) -> None:

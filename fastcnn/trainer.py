@@ -190,6 +190,7 @@ class Trainer:
         self.samples_in_epoch = len(train) if isinstance(train, Samples) else None
         self._check_progress()
         self.should_stop = False
+        self._recorded = None  # since it was made, the model may have changed
         before = len(self.history)
         with deferred() as land, ExitStack() as ends, suppress(_Stopped):
             for callback in self.callbacks:
@@ -328,7 +329,7 @@ class Trainer:
         """The same on the GPU, in groups: see `fastcnn.recorded`."""
         from fastcnn.recorded import RecordedSteps, groups_of  # what it imports of the GPU is for few
 
-        if self._recorded is None or self._recorded.samples is not train:
+        if self._recorded is None:
             self._recorded = RecordedSteps(self.model, self.loss, self.optimizer, train)
         order = self.order(len(train), epoch)[self.progress.batch * self.batch_size :]
         for group in groups_of(order, self.batch_size):

@@ -52,8 +52,9 @@ class FakeDriver:
     CUstream_flags = CUstream_flags
     CUstreamCaptureMode = CUstreamCaptureMode
 
-    def __init__(self, devices=1):
+    def __init__(self, devices=1, capability=(9, 0)):
         self.devices = devices
+        self.capability = capability
         self.failing = {}
         self.memory = {}  # what was allocated, by address
         self.simt = SimtDevice()
@@ -118,7 +119,7 @@ class FakeDriver:
         "cuDeviceGetCount": lambda self: (self.devices,),
         "cuDeviceGet": lambda self, number: (number,),
         "cuDeviceGetName": lambda self, length, number: (b"Imagined GPU\0\0",),
-        "cuDeviceGetAttribute": lambda self, kind, number: (9 if "MAJOR" in kind.name else 0,),
+        "cuDeviceGetAttribute": lambda self, kind, number: (self.capability["MINOR" in kind.name],),
         "cuDevicePrimaryCtxRetain": lambda self, number: ("context",),
         "cuCtxSetCurrent": lambda self, context: (),
         "cuStreamCreate": lambda self, flags: ("stream",),

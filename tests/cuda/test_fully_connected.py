@@ -56,12 +56,15 @@ def test_rounds_no_more_than_its_sums_are_long(device, dtype):
     assert_within_bound(got, reference.linear(x, weight, bias), reference.linear(*map(np.abs, (x, weight, bias))), 201)
 
 
-def test_the_input_gradient_can_be_left_out_and_the_weights_put_in_place(device):
-    x, weight, _, dy = arrays_of((3, 17, 15), integers)
+@pytest.mark.parametrize(("batch", "sums"), [(3, 1), (300, 3)])
+def test_the_input_gradient_can_be_left_out_and_the_weights_put_in_place(device, batch, sums):
+    x, weight, _, dy = arrays_of((batch, 17, 15), integers)
     out = to_device(np.full(weight.shape, np.nan, np.float32))
     gradients = cuda.linear_backward(*map(to_device, (dy, x, weight)), False, out)
     assert gradients[0] is None and gradients[1] is out
     assert_all_equal(gradients, reference.linear_backward(dy, x, weight, False))
+    names = [name.split("(")[0] for name in device.launched]
+    assert names == ["matmul", *["sum_rows"] * sums]  # for the bias; of many images for the weight in parts, too
 
 
 def test_nan_passes_relu(device):

@@ -1,5 +1,6 @@
 """What bench/gpu.py says of kernels, where no GPU is: how it takes times, counts work, and shares it out."""
 
+import json
 from importlib import import_module
 from pathlib import Path
 
@@ -39,13 +40,13 @@ def gpu(monkeypatch):
 
 def test_launches_are_run_and_timed_many_at_once(bench, gpu):
     x, y = to_device(np.array([-1, 2], np.float32)), to_device(np.zeros(2, np.float32))
-    graphs = gpu._driver.calls.count("cuGraphExecDestroy")
+    graphs = gpu._loaded.calls.count("cuGraphExecDestroy")
     (launch,) = bench.timed(lambda: launch_each(elements.relu(float32), 2, x, y), gpu)
     np.testing.assert_array_equal(y.numpy(), [0, 2])
     assert launch.kernel is elements.relu(float32)
     assert launch.seconds == pytest.approx(1e-3 * MILLISECONDS / bench.REPEATS)
     assert [one.nbytes for one in launch.arguments[:2]] == [8, 8]
-    assert gpu._driver.calls.count("cuGraphExecDestroy") == graphs + 1
+    assert gpu._loaded.calls.count("cuGraphExecDestroy") == graphs + 1
 
 
 def test_what_the_gpu_can_do_is_measured(bench, gpu, monkeypatch):
@@ -62,10 +63,14 @@ class Still(SimtDevice):
         pass
 
     def record(self, work):
+        work()
         return lambda: None
 
     def seconds(self, work):
         return 1.0
+
+    def read(self, memory, start, into):
+        into[...] = 0
 
 
 @pytest.fixture
@@ -116,3 +121,45 @@ def test_shares_are_of_the_step_and_of_what_bounds_a_kernel(bench, launches):
     lines = bench.table(rows).splitlines()
     assert len(lines) == len(rows) + 2
     assert lines[-1].split()[:2] == ["all", str(len(launches))]
+
+
+class Contestant:
+    """Always gives the same answers, in so many seconds."""
+
+    def __init__(self, name, seconds, first):
+        self.name, self.version = name, f"{name} 1"
+        self.answers = {"job": {"first": first}, "turn": {"seconds": seconds}}
+
+    def ask(self, **request):
+        return self.answers[next(iter(request))]
+
+    def close(self):
+        pass
+
+
+def test_all_of_it_is_said_and_kept(bench, monkeypatch, capsys, tmp_path):
+    gpu, file = import_module("gpu"), tmp_path / "gpu.json"
+    others = [Contestant("torch", 8e-4, [1.0, 2.0]), Contestant("torch-graph", 2e-4, [1.0, 3.0])]
+
+    def started(names, missing):
+        missing["torch-compile"] = "there is no compiler"
+        return [Contestant("fastcnn", 2e-4, [1.0, 2.0]), *others]
+
+    monkeypatch.setattr(gpu, "started", started)
+    monkeypatch.setattr(fc.cuda, "why_not", lambda: None)
+    monkeypatch.setattr(bench, "bandwidth", lambda device: 1e12)
+    with device.use(Still()):
+        assert gpu.main(["--batch", "100", "--rounds", "3", "--json", str(file)]) == 0
+    printed = capsys.readouterr().out
+    assert "torch-compile        left out: there is no compiler" in printed
+    assert "GPU: a GPU played by the CPU" in printed
+    assert "torch-graph          left out: its first answers differ by 3.3e-01, more than 1e-04" in printed
+    assert printed.splitlines()[-1].split()[-4:] == ["500,000", "4.00x", "(4.00-4.00)", "-"]
+    kept = json.loads(file.read_text())
+    assert [(row["peer"], row["batch"], row["milliseconds"]) for row in kept["rows"]] == [
+        ("fastcnn", 100, 0.2),
+        ("torch", 100, 0.8),
+    ]
+    (kernels,) = kept["kernels"]
+    assert kernels["batch"] == 100 and kernels["bandwidth"] == 1e12
+    assert {"conv_pool 1x28x28-32", "keep_cost", "rmsprop"} <= {row["kernel"] for row in kernels["rows"]}

@@ -1,5 +1,6 @@
 """Training where the GPU is played by the CPU: the same bits recorded or not, and the CPU's to rounding."""
 
+import ctypes
 import os
 import signal
 from pathlib import Path
@@ -9,12 +10,14 @@ import pytest
 
 pytest.importorskip("greenlet", reason="the tests' GPU needs greenlet")
 
+from fake_driver import FakeDriver, compiled
 from numpy.testing import assert_allclose, assert_array_equal
 from simt import SimtDevice
 
 import fastcnn as fc
-from fastcnn.backends.cuda import kernels
+from fastcnn.backends.cuda import kernels, nvidia
 from fastcnn.backends.cuda.device import use
+from fastcnn.backends.cuda.memory import Pool
 from fastcnn.data import DeviceImages, ImageSamples
 from fastcnn.layers.parameter import LINE
 
@@ -115,6 +118,59 @@ def test_all_kernels_are_prepared_before_the_first_step_and_change_nothing():
     assert got[0] == expected[0]
     for name, weights in got[1].items():
         assert_array_equal(weights, expected[1][name])
+
+
+def with_convolution(dtype="float64"):
+    layers = fc.Conv2d(1, 2, 2, padding=1), fc.ReLU(), fc.MaxPool2d(2), fc.Dropout(0.5), fc.Flatten(), fc.Linear(8, 3)
+    return fc.Sequential(*layers, input_shape=(1, 3, 3), dtype=dtype, seed=3)
+
+
+@pytest.mark.parametrize("make", [network, with_convolution])
+def test_over_the_driver_a_record_has_all_memory_that_it_uses_to_itself(monkeypatch, make):
+    """Memory that somebody lets go is spoilt at once, and a graph's results with it, if it is the graph's."""
+
+    def spoilt(pool, memory, size):
+        ctypes.memset(memory, 0xFF, size)
+        put(pool, memory, size)
+
+    put = Pool.put
+    monkeypatch.setattr(Pool, "put", spoilt)
+    monkeypatch.setitem(globals(), "network", make)
+    monkeypatch.setattr(nvidia, "machine_code", compiled)
+    monkeypatch.setattr(nvidia, "compile_all", lambda kernels, architecture, told: None)
+    with use(SimtDevice()):
+        expected = trained(digits(), "cuda")
+    driver = FakeDriver()
+    with use(nvidia.NvidiaDevice(driver)):
+        got = trained(digits(), "cuda")
+        assert driver.calls.count("cuGraphInstantiate") == 2  # for 3 images and for 2
+        assert driver.calls.count("cuGraphLaunch") == 2  # of four steps two were taken before they were recorded
+    assert got[0] == expected[0]
+    for name, weights in got[1].items():
+        assert_array_equal(weights, expected[1][name])
+
+
+class Moving(fc.Callback):
+    def on_epoch(self, trainer, metrics):
+        trainer.model.to("cpu")
+        trainer.model.to("cuda")
+
+
+def test_what_happens_to_the_model_between_epochs_and_runs_is_not_lost(device):
+    def weights_of(record, *callbacks):
+        model = network().to("cuda")
+        optimizer, samples = fc.SGD(model.parameters(), 0.1), DeviceImages(digits())
+        trainer = fc.Trainer(
+            model, fc.CrossEntropyLoss(), optimizer, batch_size=5, callbacks=callbacks, record=record, metric=None
+        )
+        trainer.fit(samples, epochs=2)
+        model.layers[3].p = 0.25
+        trainer.fit(samples)
+        return model.state_dict()
+
+    expected = weights_of(False)
+    for name, weights in weights_of(True, Moving()).items():
+        assert_array_equal(weights, expected[name])
 
 
 def test_callbacks_hear_how_many_kernels_are_compiled_and_ctrl_c_is_heard_between_them():

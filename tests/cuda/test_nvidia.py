@@ -1,6 +1,7 @@
 """The device of the GPU over a driver that a test plays: arguments, memory, records, and what it says of failures."""
 
 import gc
+from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 import numpy as np
@@ -64,6 +65,14 @@ def test_memory_of_other_libraries_is_used_in_place(driver):
     relu(array, array)
     np.testing.assert_array_equal(array.copy().numpy(), [0, 0, 2])
     assert array.memory.owner.__class__ is Foreign
+
+
+def test_other_threads_may_use_it(driver):
+    array = to_device(np.arange(3.0))
+    with ThreadPoolExecutor(1) as thread:
+        for _ in range(2):
+            np.testing.assert_array_equal(thread.submit(array.numpy).result(), np.arange(3.0))
+    assert driver.calls.count("cuCtxSetCurrent") == 2  # once in each thread
 
 
 def test_memory_is_used_again(driver):
@@ -145,6 +154,24 @@ def test_a_step_that_cannot_be_recorded_is_an_error_and_leaves_all_as_it_was(dri
     assert device.current()._pool is pool
 
 
+@pytest.mark.parametrize(
+    "exchange",
+    [
+        lambda x: x.numpy(),
+        lambda x: x.write(np.zeros(2)),
+        lambda x: to_device(np.zeros(2)),
+        lambda x: x.__cuda_array_interface__,
+    ],
+    ids=["read", "write", "send", "share"],
+)
+def test_a_step_that_exchanges_something_with_others_says_that_it_cannot_be_recorded(driver, exchange):
+    x = to_device(np.array([-1, 5], np.float32))
+    exchange(x)
+    with pytest.raises(CudaError, match=r"can't wait for the host or another library, .* Trainer\(record=False\)"):
+        device.current().record(lambda: exchange(x))
+    exchange(x)
+
+
 def test_full_memory_is_cleared_of_what_is_free_before_it_is_an_error(driver):
     empty((1000,), "float32")
     driver.failing["cuMemAlloc"] = CUresult.CUDA_ERROR_OUT_OF_MEMORY
@@ -178,3 +205,10 @@ def test_a_machine_without_a_gpu_is_told_so(devices, failing, expected):
     driver.failing.update(failing)
     with pytest.raises(CudaError, match=expected):
         nvidia.NvidiaDevice(driver)
+
+
+def test_a_gpu_that_is_too_old_is_named():
+    with pytest.raises(
+        CudaError, match=r"no GPU can be used: Imagined GPU has compute capability 7\.5, 8\.0 is needed"
+    ):
+        nvidia.NvidiaDevice(FakeDriver(capability=(7, 5)))

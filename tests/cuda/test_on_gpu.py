@@ -4,6 +4,10 @@ The operations are tested there, too: the fixture `device` adds the GPU to the p
 """
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,3 +110,12 @@ def test_float32_is_float32(real_gpu):
     a = np.full((64, 64), 1 + 2**-12, np.float32)
     product = fc.ops.matmul(*map(fc.cuda.to_device, (a, np.eye(64, dtype=np.float32)))).numpy()
     assert_array_equal(product, a)
+
+
+@pytest.mark.skipif(fc.cuda.is_available(), reason="there is a GPU")
+def test_the_sanitizer_is_not_started_without_a_gpu():
+    script, root = Path(__file__).parents[2] / "tools/sanitize_gpu.sh", Path(fc.__file__).parents[1]
+    environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(root)}
+    done = subprocess.run(["bash", script], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: no GPU can be used: ") and done.stderr.count("\n") == 1

@@ -35,7 +35,9 @@ def add(total, first, second):
     launch_each(add_number(float64), total.size, total, steps.numbers([first, second], total.dtype), steps.clock())
 
 
-def test_a_record_takes_a_row_of_numbers_for_each_step():
+@pytest.mark.parametrize("at_once", [1, 2, 3, 10])
+def test_a_record_takes_a_row_of_numbers_for_each_step(monkeypatch, at_once):
+    monkeypatch.setattr(steps, "AT_ONCE", at_once)
     total = to_device(np.zeros(3))
     add(total, 1, 0)
     record = steps.Record(lambda: add(total, 1, 0), rows=4)

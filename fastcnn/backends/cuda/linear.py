@@ -43,8 +43,8 @@ def _backward(
     g: DeviceArray, x: DeviceArray, weight: DeviceArray, input_gradient: bool, out: DeviceArray | None
 ) -> tuple[DeviceArray | None, DeviceArray, DeviceArray]:
     dx = matmul(g, weight) if input_gradient else None
-    parts, count = product(g, x, transpose_a=True)
-    dweight = sum_rows(parts.reshape(count, weight.size), out)
+    parts, count = product(g, x, transpose_a=True, out=out)
+    dweight = parts if parts is out else sum_rows(parts.reshape(count, weight.size), out)
     return dx, dweight.reshape(weight.shape) if out is None else out, sum_rows(g)
 
 

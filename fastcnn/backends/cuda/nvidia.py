@@ -7,6 +7,7 @@ import ctypes
 import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from threading import local
 from types import ModuleType
 from typing import Any
 from weakref import finalize
@@ -15,7 +16,7 @@ import numpy as np
 
 from fastcnn.backends.cuda import language
 from fastcnn.backends.cuda.ahead import compile_all
-from fastcnn.backends.cuda.compiler import INSTALL, machine_code
+from fastcnn.backends.cuda.compiler import INSTALL, OLDEST, machine_code
 from fastcnn.backends.cuda.language import Kernel, Pointer
 from fastcnn.backends.cuda.memory import Block, Borrowed, Pool
 from fastcnn.errors import CudaError
@@ -47,7 +48,7 @@ class NvidiaDevice:
     """
 
     def __init__(self, driver: ModuleType | None = None) -> None:
-        self._driver: Any = driver or _driver()
+        self._loaded: Any = driver or _driver()
         try:
             self._start("cuInit", 0)
         except RuntimeError as error:  # of bindings that find no driver
@@ -59,7 +60,7 @@ class NvidiaDevice:
         number = self._start("cuDeviceGet", 0)
         self.name = self._start("cuDeviceGetName", 256, number).split(b"\0")[0].decode()
         self.place = (DLPACK_CUDA, 0)
-        kinds = self._driver.CUdevice_attribute
+        kinds = self._loaded.CUdevice_attribute
         major, minor = (
             self._start("cuDeviceGetAttribute", kind, number)
             for kind in (
@@ -67,23 +68,43 @@ class NvidiaDevice:
                 kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
             )
         )
+        if (major, minor) < OLDEST:
+            needed = ".".join(map(str, OLDEST))
+            raise CudaError(
+                f"no GPU can be used: {self.name} has compute capability {major}.{minor}, {needed} is needed; {INSTEAD}"
+            )
         self.architecture = f"sm_{major}{minor}"
         self._context = self._start("cuDevicePrimaryCtxRetain", number)
         self._start("cuCtxSetCurrent", self._context)
-        nonblocking = self._driver.CUstream_flags.CU_STREAM_NON_BLOCKING
+        self._thread = local()
+        self._thread.has_context = True
+        nonblocking = self._loaded.CUstream_flags.CU_STREAM_NON_BLOCKING
         self._stream = self._start("cuStreamCreate", nonblocking)
         self._pool = Pool(self._make, self._release)
+        self._recording = False
         self._functions: dict[Kernel, Any] = {}
         self._modules: list[Any] = []
 
     def _start(self, name: str, *arguments: Any) -> Any:
         """Call the driver before anything is computed."""
         mend = f"look whether nvidia-smi shows the GPU, or {INSTEAD}"
-        return self._call("no GPU can be used", name, *arguments, mend=mend)
+        return self._checked(self._loaded, "no GPU can be used", name, arguments, mend)
+
+    @property
+    def _driver(self) -> Any:
+        """The driver, which wants to be told in each thread what GPU is meant."""
+        if not hasattr(self._thread, "has_context"):
+            self._checked(self._loaded, "the GPU can't be used in this thread", "cuCtxSetCurrent", (self._context,))
+            self._thread.has_context = True
+        return self._loaded
 
     def _call(self, what: str, name: str, *arguments: Any, mend: str = LOST) -> Any:
         """Call the driver; what it gives, or a CudaError that begins with `what`."""
-        status, *values = getattr(self._driver, name)(*arguments)
+        return self._checked(self._driver, what, name, arguments, mend)
+
+    @staticmethod
+    def _checked(driver: Any, what: str, name: str, arguments: tuple[Any, ...], mend: str = LOST) -> Any:
+        status, *values = getattr(driver, name)(*arguments)
         if int(status):
             raise CudaError(f"{what}: {name} says {status.name}; {mend}")
         return values[0] if values else None
@@ -115,18 +136,21 @@ class NvidiaDevice:
         return int(memory.memory)
 
     def finish(self, stream: int | None = None) -> None:
+        self._not_recording()
         self._call("the GPU failed", "cuStreamSynchronize", self._stream if stream is None else stream)
 
     def at(self, memory: Block | Borrowed, start: int, dtype: np.dtype[Any], size: int) -> int:
         return int(memory.memory) + start
 
     def write(self, memory: Block | Borrowed, start: int, values: np.ndarray[Any, Any]) -> None:
+        self._not_recording()
         place = memory.memory + start
         what = "a copy to the GPU failed"
         self._call(what, "cuMemcpyHtoDAsync", place, values.ctypes.data, values.nbytes, self._stream)
         self._call(what, "cuStreamSynchronize", self._stream)  # until then the host may not change the values
 
     def read(self, memory: Block | Borrowed, start: int, into: np.ndarray[Any, Any]) -> None:
+        self._not_recording()
         place = memory.memory + start
         what = "a copy from the GPU failed"
         self._call(what, "cuMemcpyDtoHAsync", into.ctypes.data, place, into.nbytes, self._stream)
@@ -172,7 +196,7 @@ class NvidiaDevice:
         memory = Pool(self._make, self._release)  # of its own: nobody else may get what the graph uses
         self.finish()
         self._pool.trim()  # the step that was taken before needed as much
-        with _without_garbage_collection(), self._taking_from(memory):
+        with _without_garbage_collection(), self._recording_with(memory):
             self._call(what, "cuStreamBeginCapture", self._stream, mode)
             try:
                 work()
@@ -205,13 +229,23 @@ class NvidiaDevice:
         return 1e-3 * float(milliseconds)
 
     @contextmanager
-    def _taking_from(self, memory: Pool) -> Iterator[None]:
-        """Let `allocate` take from another pool for a while."""
+    def _recording_with(self, memory: Pool) -> Iterator[None]:
+        """For a while take memory from another pool, and exchange nothing with the host."""
         usual, self._pool = self._pool, memory
+        self._recording = True
         try:
             yield
         finally:
             self._pool = usual
+            self._recording = False
+
+    def _not_recording(self) -> None:
+        """Raise an error where a step is recorded: what the host or another library does would not be part of it."""
+        if self._recording:
+            raise CudaError(
+                "a training step that is recorded can't wait for the host or another library, as a layer of your own "
+                "may do; use Trainer(record=False)"
+            )
 
     def _forget(self, executable: Any, memory: Pool) -> None:
         """Let a recorded step go that nobody can repeat any more; errors are those of the work before it."""

@@ -6,7 +6,7 @@ from fastcnn.backends.cuda.kernels import gemm, reductions
 
 ENOUGH = 264  # blocks to fill a large GPU, two for each of its 132 multiprocessors
 LEAST = 4 * gemm.STEP  # of the depth, for a part to be worth its second stage
-ROWS = 64  # that one thread of `sum_rows` adds up
+ROWS = 128  # that one thread of `sum_rows` adds up
 
 
 def tiles(lines: int) -> int:
@@ -22,13 +22,17 @@ def parts(tiles: int, depth: int) -> tuple[int, int]:
 
 
 def product(
-    a: DeviceArray, b: DeviceArray, transpose_a: bool = False, transpose_b: bool = False
+    a: DeviceArray,
+    b: DeviceArray,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    out: DeviceArray | None = None,
 ) -> tuple[DeviceArray, int]:
-    """The parts (parts, rows, columns) of op(a) @ op(b), and how many they are."""
+    """The parts (parts, rows, columns) of op(a) @ op(b), and how many they are; a single one in `out`, if given."""
     rows, depth = reversed(a.shape) if transpose_a else a.shape
     columns = b.shape[0] if transpose_b else b.shape[1]
     count, length = parts(tiles(rows) * tiles(columns), depth)
-    c = empty((count, rows, columns), a.dtype)
+    c = empty((count, rows, columns), a.dtype) if out is None or count > 1 else out
     grid = (tiles(columns), tiles(rows), count)
     made = gemm.matmul(real_of(a), bool(transpose_a), bool(transpose_b))
     launch(made, grid, (gemm.THREADS,), a, b, c, rows, columns, depth, length)

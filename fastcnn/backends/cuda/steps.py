@@ -22,6 +22,8 @@ from fastcnn.backends.cuda.kernels import steps as kernels
 from fastcnn.backends.cuda.language import Kernel
 from fastcnn.errors import ConfigError
 
+AT_ONCE = 10  # steps whose numbers go to the device together
+
 _standing: WeakKeyDictionary[device.Device, DeviceArray] = WeakKeyDictionary()  # a clock at (0, 0) for each
 _records: list["Record"] = []  # the one that is being made, or whose rows are being counted out
 
@@ -79,7 +81,7 @@ class Record:
         return table
 
     def repeat(self, steps: int, count_out: Callable[[int], None], since: int = 0) -> None:
-        """Do the work of `steps` steps.
+        """Do the work of `steps` steps: while the device is at some, the host counts out the numbers of the next.
 
         Args:
             steps: How many.
@@ -89,15 +91,17 @@ class Record:
         """
         if steps > self.rows:
             raise ConfigError(f"Record: {steps} steps asked for, there is room for {self.rows}")
-        with _current(self), device.use(Unmoved(device.current())):
-            for step in range(steps):
-                count_out(step)
-        for table, rows in self._tables:
-            table[:steps].write(rows)
-            rows.clear()
         self.clock.write([since % 2**32, 0])
-        for _ in range(steps):
-            self._launch()
+        for first in range(0, steps, AT_ONCE):
+            those = range(first, min(first + AT_ONCE, steps))
+            with _current(self), device.use(Unmoved(device.current())):
+                for step in those:
+                    count_out(step)
+            for table, rows in self._tables:
+                table[first : those.stop].write(rows)
+                rows.clear()
+            for _ in those:
+                self._launch()
 
 
 def kernels_of(work: Callable[[], None]) -> list[Kernel]:
