@@ -110,6 +110,19 @@ def conv_pool_backward_weight(
 def conv_avg_pool_backward(
     shape: ConvShape, algorithm: int, dy: _Array, active: _Array, x: _Array, weight: _Array, input_gradient: bool
 ) -> tuple[_Array | None, _Array, _Array]: ...
+def conv_tanh_pool(
+    shape: ConvShape, pooling: PoolShape, algorithm: int, x: _Array, weight: _Array, bias: _Array | None
+) -> tuple[_Array, _Array]: ...
+def conv_tanh_pool_backward(
+    shape: ConvShape,
+    pooling: PoolShape,
+    algorithm: int,
+    dy: _Array,
+    z: _Array,
+    x: _Array,
+    weight: _Array,
+    input_gradient: bool,
+) -> tuple[_Array | None, _Array, _Array]: ...
 def conv2d_backward_weight(shape: ConvShape, algorithm: int, dy: _Array, x: _Array) -> _Array: ...
 def channel_sum(batch: int, channels: int, plane: int, x: _Array) -> _Array: ...
 def im2col(shape: ConvShape, x: _Array, columns_shape: tuple[int, ...]) -> _Array: ...
