@@ -94,6 +94,28 @@ static inline void fc_conv_avg_pool_backward(fc_target on, const fc_conv_shape *
             on.workers);
 }
 
+static inline size_t fc_conv_tanh_pool_workspace(fc_target on, const fc_conv_shape *s, const fc_pool_shape *pooling,
+                                                 fc_algorithm algorithm, bool backward, bool input_gradient)
+{
+    return FC_CALL(on, conv_tanh_pool_workspace, s, pooling, algorithm, backward, input_gradient, on.workers);
+}
+
+static inline void fc_conv_tanh_pool(fc_target on, const fc_conv_shape *s, const fc_pool_shape *pooling,
+                                     fc_algorithm algorithm, const void *x, const void *weight, const void *bias,
+                                     void *z, void *y, void *workspace)
+{
+    FC_CALL(on, conv_tanh_pool, s, pooling, algorithm, x, weight, bias, z, y, workspace, on.workers);
+}
+
+static inline void fc_conv_tanh_pool_backward(fc_target on, const fc_conv_shape *s, const fc_pool_shape *pooling,
+                                              fc_algorithm algorithm, const void *dy, const void *z, const void *x,
+                                              const void *weight, void *dx, void *dweight, void *dbias,
+                                              void *workspace)
+{
+    FC_CALL(on, conv_tanh_pool_backward, s, pooling, algorithm, dy, z, x, weight, dx, dweight, dbias, workspace,
+            on.workers);
+}
+
 static inline void fc_channel_sum(fc_target on, int64_t batch, int64_t channels, int64_t plane, const void *x,
                                   void *sum)
 {

@@ -110,6 +110,14 @@ fc_status fc_pool_shape_check(fc_pool_shape *shape, bool argmax); /* argmax: a b
         void (*conv_avg_pool_backward)(const fc_conv_shape *, fc_algorithm, const real *dy, const uint8_t *active,   \
                                        const real *x, const real *weight, real *dx, real *dweight, real *dbias,      \
                                        void *workspace, int workers);                                                \
+        size_t (*conv_tanh_pool_workspace)(const fc_conv_shape *, const fc_pool_shape *, fc_algorithm,               \
+                                           bool backward, bool input_gradient, int workers);                         \
+        void (*conv_tanh_pool)(const fc_conv_shape *, const fc_pool_shape *, fc_algorithm, const real *x,            \
+                               const real *weight, const real *bias, real *z, real *y, void *workspace,              \
+                               int workers);                                                                         \
+        void (*conv_tanh_pool_backward)(const fc_conv_shape *, const fc_pool_shape *, fc_algorithm, const real *dy,  \
+                                        const real *z, const real *x, const real *weight, real *dx, real *dweight,   \
+                                        real *dbias, void *workspace, int workers);                                  \
         void (*channel_sum)(int64_t batch, int64_t channels, int64_t plane, const real *x, real *sum, int workers);  \
         void (*im2col)(const fc_conv_shape *, const real *x, real *columns, int workers);                            \
         void (*col2im)(const fc_conv_shape *, const real *columns, real *x, int workers);                            \

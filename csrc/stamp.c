@@ -77,6 +77,8 @@
 
 #include "conv_avg_pool.inc"
 
+#include "conv_tanh_pool.inc"
+
 #ifdef FC_DOUBLE
 typedef fc_kernels_float64 kernel_table;
 #else
@@ -97,6 +99,9 @@ const kernel_table FC_TABLE = {
     .conv_pool_backward_weight = conv_pool_backward_weight,
     .conv_avg_pool_workspace = conv_avg_pool_workspace,
     .conv_avg_pool_backward = conv_avg_pool_backward,
+    .conv_tanh_pool_workspace = conv_tanh_pool_workspace,
+    .conv_tanh_pool = conv_tanh_pool,
+    .conv_tanh_pool_backward = conv_tanh_pool_backward,
     .channel_sum = channel_sum,
     .im2col = im2col,
     .col2im = col2im,

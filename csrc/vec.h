@@ -84,6 +84,22 @@ INLINE vec blend(vec_bits mask, vec a, vec b)
 }
 INLINE vec_bits blend_bits(vec_bits mask, vec_bits a, vec_bits b) { return (mask & a) | (~mask & b); }
 
+/* x, or `least` where x is below it; NaN stays NaN. */
+INLINE vec at_least(real least, vec x)
+{
+#if defined(__AVX512F__) && defined(FC_DOUBLE)
+    return (vec)_mm512_max_pd((__m512d)splat(least), (__m512d)x); /* the second, if one is NaN */
+#elif defined(__AVX512F__)
+    return (vec)_mm512_max_ps((__m512)splat(least), (__m512)x);
+#elif defined(__AVX2__) && defined(FC_DOUBLE)
+    return (vec)_mm256_max_pd((__m256d)splat(least), (__m256d)x);
+#elif defined(__AVX2__)
+    return (vec)_mm256_max_ps((__m256)splat(least), (__m256)x);
+#else
+    return blend(x < splat(least), splat(least), x);
+#endif
+}
+
 /* memcpy of `count` (0 .. VL) elements, where a call would take longer than the copy. */
 INLINE void copy_few(void *to, const void *from, int64_t count, const size_t element_bytes)
 {

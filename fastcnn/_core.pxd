@@ -67,6 +67,13 @@ cdef extern from "dispatch.h" nogil:
     size_t fc_conv_avg_pool_workspace(fc_target, const fc_conv_shape *, fc_algorithm, bint)
     void fc_conv_avg_pool_backward(fc_target, const fc_conv_shape *, fc_algorithm, const void *, const uint8_t *,
                                    const void *, const void *, void *, void *, void *, void *)
+    size_t fc_conv_tanh_pool_workspace(fc_target, const fc_conv_shape *, const fc_pool_shape *, fc_algorithm, bint,
+                                       bint)
+    void fc_conv_tanh_pool(fc_target, const fc_conv_shape *, const fc_pool_shape *, fc_algorithm, const void *,
+                           const void *, const void *, void *, void *, void *)
+    void fc_conv_tanh_pool_backward(fc_target, const fc_conv_shape *, const fc_pool_shape *, fc_algorithm,
+                                    const void *, const void *, const void *, const void *, void *, void *, void *,
+                                    void *)
     void fc_conv2d_backward_weight(fc_target, const fc_conv_shape *, fc_algorithm, const void *, const void *, void *,
                                    void *)
     void fc_channel_sum(fc_target, int64_t, int64_t, int64_t, const void *, void *)

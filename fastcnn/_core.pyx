@@ -122,6 +122,7 @@ def matmul(cnp.ndarray a, cnp.ndarray b, int64_t m, int64_t n, int64_t k, bint t
 
 
 include "_core_conv_pool.pxi"
+include "_core_conv_tanh_pool.pxi"
 include "_core_linear.pxi"
 
 

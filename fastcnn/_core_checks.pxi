@@ -34,6 +34,23 @@ def same_shape(who, name, array, tuple expected, partner, *shapes):
         raise ShapeError(f"{who}: expected {name} {expected} to match {partner.format(*shapes)}, got {array.shape}")
 
 
+def updatable(who, tuple names, tuple arrays):
+    """An error unless all of these arrays can be updated in place, side by side: of one dtype and shape, each apart."""
+    first = arrays[0]
+    for name, array in zip(names, arrays):
+        checked(who, name, array, None if array is first else first.dtype)
+        # a contiguous copy would be lost
+        if not (cnp.PyArray_IS_C_CONTIGUOUS(array) and cnp.PyArray_ISALIGNED(array)
+                and cnp.PyArray_ISWRITEABLE(array)):
+            raise ShapeError(f"{who}: {name} is updated in place: it must be C-contiguous, aligned and writeable")
+        same_shape(who, name, array, first.shape, f"{names[0]} {{}}", first.shape)
+    for i in range(1, len(arrays)):
+        for j in range(i):
+            if overlap(arrays[i], arrays[j]):
+                raise ShapeError(
+                    f"{who}: {names[j]} and {names[i]} overlap, and both are updated; pass separate arrays")
+
+
 def pair(value, name, who):
     """`value` as (height, width): an int stands for both.
 

@@ -1,9 +1,10 @@
 """Chains of layers that run as one stage: convolution or fully connected layer, and what follows it.
 
-Behind a convolution these are ReLU, max-pooling, and perhaps dropout, or ReLU and average-pooling; behind a fully
-connected layer, ReLU and perhaps dropout. A stage has the layers' own parameters and gives what they would give, to
-rounding: its sums go in another order. The convolution's output is never stored. The way back visits active windows
-only (csrc/conv_pool.inc); behind average-pooling it writes one array instead of two (csrc/conv_avg_pool.inc).
+Behind a convolution these are ReLU, max-pooling, and perhaps dropout, or ReLU or tanh and average-pooling; behind a
+fully connected layer, ReLU and perhaps dropout. A stage has the layers' own parameters and gives what they would give,
+to rounding: its sums go in another order. The convolution's output is never stored. The way back visits active windows
+only (csrc/conv_pool.inc); behind average-pooling it writes one array instead of two (csrc/conv_avg_pool.inc). With
+tanh, the layers' kernels take a few images at a time (csrc/conv_tanh_pool.inc).
 A Flatten before the dropout may as well come behind it, and does: a dropout draws by the index in the flat array.
 Models run their layers in steps; without stages a step is a layer.
 """
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 from fastcnn import ops
 from fastcnn.backends.cpu import prepared
-from fastcnn.layers import AvgPool2d, Conv2d, Dropout, Flatten, Layer, Linear, MaxPool2d, ReLU
+from fastcnn.layers import AvgPool2d, Conv2d, Dropout, Flatten, Layer, Linear, MaxPool2d, ReLU, Tanh
 from fastcnn.layers.layer import Backward, Shape, Training
 from fastcnn.layers.parameter import Array
 from fastcnn.linear_stage import LinearStage
@@ -51,7 +52,7 @@ class ConvStage(Layer):
     asked = "conv2d_relu_max_pool2d_algorithm"  # what of a backend tells whether one kernel takes a shape
 
     def __init__(
-        self, convolution: Conv2d, relu: ReLU, pool: MaxPool2d | AvgPool2d, dropout: Dropout | None = None
+        self, convolution: Conv2d, relu: ReLU | Tanh, pool: MaxPool2d | AvgPool2d, dropout: Dropout | None = None
     ) -> None:
         self.name = "+".join(str(layer.name) for layer in (convolution, relu, pool, dropout) if layer is not None)
         self.convolution = convolution
@@ -147,6 +148,28 @@ class AverageStage(ConvStage):
         )
 
 
+class TanhStage(ConvStage):
+    """Conv2d, Tanh and AvgPool2d, a few images at a time."""
+
+    def kernels(self, input_shape: Shape) -> tuple[str, ...]:
+        return self.convolution.kernel(input_shape), "conv_tanh_pool", f"in {self.relu.name}"
+
+    def prepared(self, input_shape: Shape) -> Callable[[Array], Array]:
+        convolve = self.convolution.prepared(input_shape)
+        pool = self.pool.prepared(self.convolution.output_shape(input_shape))
+        return lambda x: pool(ops.tanh(convolve(x)))
+
+    def _together(self, x: Array, step: Training | None, for_backward: bool) -> tuple[Array, Any]:
+        weight, bias = self.convolution.weight.data, self.convolution.bias
+        return ops.conv2d_tanh_avg_pool2d(x, weight, None if bias is None else bias.data, *self._how())
+
+    def _gradients(
+        self, dy: Array, y: Array, kept: Array, x: Array, step: Training | None
+    ) -> tuple[Array | None, Array, Array]:
+        wants_dx = step is None or step.input_gradient
+        return ops.conv2d_tanh_avg_pool2d_backward(dy, kept, x, self.convolution.weight.data, *self._how(), wants_dx)
+
+
 def one_by_one(layers: Sequence[Layer], sources: Sequence[tuple[int, ...]]) -> list[Step]:
     """A step for each layer."""
     wired = enumerate(zip(layers, sources, strict=True))
@@ -193,6 +216,8 @@ def _stage(chain: Sequence[Any]) -> tuple[Layer | None, tuple[int, ...]]:
         return ConvStage(*[chain[place] for place in places]), places
     if kinds[:3] == [Conv2d, ReLU, AvgPool2d] and _fit(chain[0], chain[2]) and _average_fits(chain[0], chain[2]):
         return AverageStage(*chain[:3]), PLACES[:3]
+    if kinds[:3] == [Conv2d, Tanh, AvgPool2d] and _fit(chain[0], chain[2]):
+        return TanhStage(*chain[:3]), PLACES[:3]
     if kinds[:2] == [Linear, ReLU]:
         places = PLACES[: 3 if kinds[2:3] == [Dropout] else 2]
         return LinearStage(*[chain[place] for place in places]), places

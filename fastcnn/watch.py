@@ -14,7 +14,7 @@ linear1       Linear        (2, 10)
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar, Token
 from time import perf_counter
 from typing import Any, ClassVar, Self
@@ -35,14 +35,20 @@ def current() -> "Watch | None":
     return _watching.get()
 
 
-@contextmanager
-def part(name: str) -> Iterator[None]:
+def part(name: str) -> AbstractContextManager[None]:
     """Tell the watch, if there is one, how long the block took: a part of a training step that is no layer."""
     watch = current()
+    return UNWATCHED if watch is None else _timed(watch, name)
+
+
+UNWATCHED = nullcontext()
+
+
+@contextmanager
+def _timed(watch: "Watch", name: str) -> Iterator[None]:
     started = perf_counter()
     yield
-    if watch is not None:
-        watch.on_part(name, perf_counter() - started)
+    watch.on_part(name, perf_counter() - started)
 
 
 class Watch:

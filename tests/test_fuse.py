@@ -136,7 +136,7 @@ def test_a_stage_with_average_pooling_gives_what_its_layers_give(bias, size):
         assert_allclose(fused, apart, rtol=0, atol=1e-11 * max(1, np.abs(apart).max()))
 
 
-@pytest.mark.parametrize("make", [fc.models.gorgonia, fc.models.mxnet_scratch])
+@pytest.mark.parametrize("make", [fc.models.gorgonia, fc.models.mxnet_scratch, fc.models.lenet5])
 def test_training_in_stages_gives_the_same_bits_on_any_number_of_threads(make):
     rng = np.random.default_rng(0)
     x, labels = rng.random((20, 1, 28, 28), np.float32), rng.integers(0, 10, 20)
@@ -149,6 +149,22 @@ def test_training_in_stages_gives_the_same_bits_on_any_number_of_threads(make):
                 fc.train_step(model, fc.CrossEntropyLoss(), optimizer, x, labels)
         weights.add(model.arena.data.tobytes())
     assert len(weights) == 1
+
+
+@pytest.mark.parametrize("batch", [1, 3, 70])
+def test_a_stage_with_tanh_gives_what_its_layers_give(batch):
+    model = fc.models.lenet5("float64", seed=4)
+    assert stages_of(model) == ["conv1+tanh1+pool1", "conv2+tanh2+pool2"]
+    x = np.random.default_rng(0).standard_normal((batch, 1, 28, 28))
+    results = []
+    for one in (model, unfused(model)):
+        y, backward = one.forward(x, fc.Training(seed=3))
+        dx = backward(np.random.default_rng(1).standard_normal(y.shape))
+        results.append([y, one(x), one.freeze()(x), dx, *(parameter.grad for parameter in one.parameters())])
+    for fused, apart in zip(*results, strict=True):
+        assert_allclose(fused, apart, rtol=0, atol=1e-11 * max(1, np.abs(apart).max()))
+    for fused, apart in zip(results[0][:3], results[1][:3], strict=True):
+        assert_array_equal(fused, apart)
 
 
 def test_gradients_of_stages_match_central_differences():
@@ -173,6 +189,9 @@ def test_only_plain_chains_become_stages():
     assert not first(fc.Conv2d(1, 2, 3), pool=fc.MaxPool2d(2, padding=1))
     assert not first(fc.Conv2d(1, 2, 3), pool=fc.MaxPool2d((2, 3)))
     assert first(fc.Conv2d(1, 2, 3), pool=fc.AvgPool2d(2))
+    assert first(fc.Conv2d(1, 2, 3), fc.Tanh(), fc.AvgPool2d(3))
+    assert not first(fc.Conv2d(1, 2, 3), fc.Tanh())
+    assert not first(fc.Conv2d(1, 2, 3), fc.Tanh(), fc.AvgPool2d(2, stride=1))
     assert not first(fc.Conv2d(1, 2, 3), pool=fc.AvgPool2d(1))
     assert not first(fc.Conv2d(1, 2, 3), pool=fc.AvgPool2d(3))
     assert not first(fc.Conv2d(1, 2, 3), pool=fc.AvgPool2d(2, padding=1))
@@ -225,7 +244,8 @@ def test_a_reader_finds_the_file_of_each_kernel_by_its_name(make, fused):
     for layer, kernel in kernels.items():
         if not kernel.startswith("in "):
             assert type(layer) is fc.Flatten or (csrc / f"{kernel.split()[0]}.inc").exists()
-    assert any(kernel == "in conv1" for kernel in kernels.values()) == (fused and make is not fc.models.lenet5)
+    inside = "in tanh1" if make is fc.models.lenet5 else "in conv1"
+    assert any(kernel == inside for kernel in kernels.values()) == fused
 
 
 def test_the_summary_names_the_kernels_of_layers_that_one_kernel_does_not_take():

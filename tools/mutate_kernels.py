@@ -29,6 +29,7 @@ LIKELIEST = {
     "conv_pool_input.inc": "test_ops_fused.py",
     "conv_pool_one.inc": "test_ops_fused.py",
     "conv_pool_weight.inc": "test_ops_fused.py",
+    "conv_tanh_pool.inc": "test_ops_fused_tanh.py",
     "../fastcnn/backends/cpu/fused.py": "test_ops_fused.py",
     "exp.inc": "test_ops_activations.py",
     "avg_pool.inc": "test_ops_avg_pool.py",

@@ -31,6 +31,7 @@ from fastcnn.ops.fused import (
     conv2d_relu_max_pool2d_algorithm,
     conv2d_relu_max_pool2d_backward,
 )
+from fastcnn.ops.fused_tanh import conv2d_tanh_avg_pool2d, conv2d_tanh_avg_pool2d_backward
 from fastcnn.ops.linear import (
     linear,
     linear_backward,
@@ -100,6 +101,8 @@ __all__ = [
     "conv2d_relu_max_pool2d",
     "conv2d_relu_max_pool2d_algorithm",
     "conv2d_relu_max_pool2d_backward",
+    "conv2d_tanh_avg_pool2d",
+    "conv2d_tanh_avg_pool2d_backward",
     "conv_output_shape",
     "cross_entropy",
     "cross_entropy_backward",

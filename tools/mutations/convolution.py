@@ -33,7 +33,13 @@ MUTATIONS = [
         ".reach = (first - second)",
         ".reach = (second - first)",
     ),
-    Mutation("direct forward: bias not added", "correlate.inc", "c->width - j) + bias,", "c->width - j),"),
+    Mutation("direct forward: bias not added", "correlate.inc", "c->bias[channel] : 0", "0 : 0"),
+    Mutation(
+        "direct forward: the end of a long row left out",
+        "correlate.inc",
+        "load(from + c->width - VL) + bias",
+        "load(from) + bias",
+    ),
     Mutation("direct with lanes: bias not added", "pixels.inc", "sum[p][v] + bias[v]", "sum[p][v]"),
     Mutation(
         "direct with lanes: a row's zeros counted as its neighbour's",
@@ -140,6 +146,12 @@ MUTATIONS = [
         "conv_weight_dots.inc",
         "for (int64_t group = 0; group",
         "for (int64_t group = 1; group",
+    ),
+    Mutation(
+        "weight gradient by dots: only the last image of a group",
+        "conv_weight_dots.inc",
+        "rows.fresh = n == group;",
+        "rows.fresh = true;",
     ),
     Mutation("dots: the end of a row left out", "dots.inc", "if (q < s->width)", "if (q + 1 < s->width)"),
     Mutation(

@@ -188,4 +188,25 @@ MUTATIONS = [
         "_core.relu_backward(dy, y)",
         "dy",
     ),
+    Mutation("tanh stage: slope left out", "conv_tanh_pool.inc", "*= tanh_slope(z[i])", "*= 1"),
+    Mutation(
+        "tanh stage: only the first piece of a group",
+        "conv_tanh_pool.inc",
+        "add_up(sums, part, plan->weights + plan->shape->out_channels);",
+        "(void)part;",
+    ),
+    Mutation(
+        "tanh stage: a group forgotten",
+        "conv_tanh_pool.inc",
+        "for (int64_t group = 1; group",
+        "for (int64_t group = 2; group",
+    ),
+    Mutation(
+        "tanh stage: all pieces as long as the first",
+        "conv_tanh_pool.inc",
+        "n = first_image(plan, piece), images = first_image(plan, piece + 1) - n;\n    const fc_conv_shape s = "
+        "piece_shape(plan, images);\n    const fc_pool_shape p = piece_pooling(plan, images);\n    char",
+        "n = first_image(plan, piece), images = first_image(plan, 1);\n    const fc_conv_shape s = "
+        "piece_shape(plan, images);\n    const fc_pool_shape p = piece_pooling(plan, images);\n    char",
+    ),
 ]

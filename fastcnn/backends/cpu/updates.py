@@ -4,16 +4,6 @@ import math
 
 from fastcnn import _core
 from fastcnn.backends.arrays import Array, checked, plain, real, same_shape, whole
-from fastcnn.errors import ShapeError
-
-
-def _updatable(who: str, name: str, array: Array, partner: Array | None = None) -> None:
-    """Updates are in place: a contiguous copy would be lost."""
-    checked(who, name, array, None if partner is None else partner.dtype)
-    if not (array.flags.c_contiguous and array.flags.aligned and array.flags.writeable):
-        raise ShapeError(f"{who}: {name} is updated in place: it must be C-contiguous, aligned and writeable")
-    if partner is not None:
-        same_shape(who, name, array, partner.shape, "data {}", partner.shape)
 
 
 def _gradient(who: str, data: Array, grad: Array, *states: Array) -> Array:
@@ -21,16 +11,10 @@ def _gradient(who: str, data: Array, grad: Array, *states: Array) -> Array:
     grad = checked(who, "grad", grad, data.dtype)
     same_shape(who, "grad", grad, data.shape, "data {}", data.shape)
     grad = plain(grad)
-    return grad.copy() if any(_core.overlap(array, grad) for array in (data, *states)) else grad
-
-
-def _apart(who: str, **arrays: Array) -> None:
-    """Arrays that are all updated must not lie in one place."""
-    named = list(arrays.items())
-    for position, (name, array) in enumerate(named):
-        for other_name, other in named[:position]:
-            if _core.overlap(array, other):
-                raise ShapeError(f"{who}: {other_name} and {name} overlap, and both are updated; pass separate arrays")
+    for array in (data, *states):
+        if _core.overlap(array, grad):
+            return grad.copy()
+    return grad
 
 
 def finite(who: str, **settings: float) -> list[float]:
@@ -47,7 +31,7 @@ def betas(who: str, beta1: float, beta2: float) -> list[float]:
 
 
 def sgd_update(data: Array, grad: Array, lr: float) -> None:
-    _updatable("sgd_update", "data", data)
+    _core.updatable("sgd_update", ("data",), (data,))
     _core.sgd_update(data, _gradient("sgd_update", data, grad), *finite("sgd_update", lr=lr))
 
 
@@ -55,18 +39,14 @@ def momentum_update(
     data: Array, grad: Array, velocity: Array, lr: float, momentum: float, nesterov: bool = False
 ) -> None:
     who = "momentum_update"
-    _updatable(who, "data", data)
-    _updatable(who, "velocity", velocity, data)
-    _apart(who, data=data, velocity=velocity)
+    _core.updatable(who, ("data", "velocity"), (data, velocity))
     lr, momentum = finite(who, lr=lr, momentum=momentum)
     _core.momentum_update(data, _gradient(who, data, grad, velocity), velocity, lr, momentum, nesterov)
 
 
 def rmsprop_update(data: Array, grad: Array, square_average: Array, lr: float, decay: float, eps: float) -> None:
     who = "rmsprop_update"
-    _updatable(who, "data", data)
-    _updatable(who, "square_average", square_average, data)
-    _apart(who, data=data, square_average=square_average)
+    _core.updatable(who, ("data", "square_average"), (data, square_average))
     lr, decay, eps = finite(who, lr=lr, decay=decay, eps=eps)
     _core.rmsprop_update(data, _gradient(who, data, grad, square_average), square_average, lr, decay, eps)
 
@@ -84,10 +64,7 @@ def adam_update(
     weight_decay: float = 0.0,
 ) -> None:
     who = "adam_update"
-    _updatable(who, "data", data)
-    _updatable(who, "first_moment", first_moment, data)
-    _updatable(who, "second_moment", second_moment, data)
-    _apart(who, data=data, first_moment=first_moment, second_moment=second_moment)
+    _core.updatable(who, ("data", "first_moment", "second_moment"), (data, first_moment, second_moment))
     beta1, beta2 = betas(who, beta1, beta2)
     lr, eps, weight_decay = finite(who, lr=lr, eps=eps, weight_decay=weight_decay)
     step = whole(step, f"{who}: step")
@@ -99,7 +76,7 @@ def adjust_gradient(
     grad: Array, data: Array, scale: float = 1.0, limit: float = math.inf, l1: float = 0.0, l2: float = 0.0
 ) -> None:
     who = "adjust_gradient"
-    _updatable(who, "grad", grad)
+    _core.updatable(who, ("grad",), (grad,))
     data = checked(who, "data", data, grad.dtype)
     same_shape(who, "data", data, grad.shape, "grad {}", grad.shape)
     scale = real(scale, f"{who}: scale", "a number", lambda number: True)  # NaN where the norm of gradients is

@@ -29,6 +29,7 @@ from fastcnn.backends.cuda.fused import (
     conv2d_relu_max_pool2d_algorithm,
     conv2d_relu_max_pool2d_backward,
 )
+from fastcnn.backends.cuda.fused_tanh import conv2d_tanh_avg_pool2d, conv2d_tanh_avg_pool2d_backward
 from fastcnn.backends.cuda.linear import (
     linear,
     linear_backward,
@@ -98,6 +99,8 @@ __all__ = [
     "conv2d_relu_max_pool2d",
     "conv2d_relu_max_pool2d_algorithm",
     "conv2d_relu_max_pool2d_backward",
+    "conv2d_tanh_avg_pool2d",
+    "conv2d_tanh_avg_pool2d_backward",
     "conv_output_shape",
     "cross_entropy",
     "cross_entropy_backward",

@@ -10,7 +10,7 @@ from fastcnn.backends.reference.convolution import (
     conv2d_backward_weight,
     matmul,
 )
-from fastcnn.backends.reference.pointwise import dropout, relu, relu_backward
+from fastcnn.backends.reference.pointwise import dropout, relu, relu_backward, tanh, tanh_backward
 from fastcnn.backends.reference.pooling import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
 from fastcnn.backends.reference.taps import Array, Pair, float64, output_size, pad, pair_of
 
@@ -147,4 +147,38 @@ def conv2d_relu_avg_pool2d_backward(
                 gradient[n, c, i * height + a, j * width + b] = 0
     dx = conv2d_backward_input(gradient, weight, x.shape, stride, padding, dilation) if input_gradient else None
     dweight = conv2d_backward_weight(gradient, x, weight.shape, stride, padding, dilation)
+    return dx, dweight, conv2d_backward_bias(gradient)
+
+
+def conv2d_tanh_avg_pool2d(
+    x: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike | None = None,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    pool_size: Pair = 2,
+    algorithm: str = "auto",
+) -> tuple[Array, Array]:
+    """The three operations, one after the other, and what the second made."""
+    activated = tanh(conv2d(x, weight, bias, stride, padding, dilation))
+    return avg_pool2d(activated, pool_size), activated
+
+
+def conv2d_tanh_avg_pool2d_backward(
+    dy: ArrayLike,
+    activated: ArrayLike,
+    x: ArrayLike,
+    weight: ArrayLike,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    pool_size: Pair = 2,
+    algorithm: str = "auto",
+    input_gradient: bool = True,
+) -> tuple[Array | None, Array, Array]:
+    """The backwards in the opposite order."""
+    gradient = tanh_backward(avg_pool2d_backward(dy, np.shape(activated), pool_size), activated)
+    dx = conv2d_backward_input(gradient, weight, np.shape(x), stride, padding, dilation) if input_gradient else None
+    dweight = conv2d_backward_weight(gradient, x, np.shape(weight), stride, padding, dilation)
     return dx, dweight, conv2d_backward_bias(gradient)
