@@ -35,6 +35,7 @@
 #include "softmax.inc"
 #include "sums.inc"
 
+#include "active_max.inc"
 #include "active_mean.inc"
 
 #include "winograd_transform.inc"

@@ -84,19 +84,53 @@ INLINE vec blend(vec_bits mask, vec a, vec b)
 }
 INLINE vec_bits blend_bits(vec_bits mask, vec_bits a, vec_bits b) { return (mask & a) | (~mask & b); }
 
-/* x, or `least` where x is below it; NaN stays NaN. */
-INLINE vec at_least(real least, vec x)
+/* The larger, lane by lane; b where they are equal, or either is NaN. */
+INLINE vec larger(vec a, vec b)
 {
 #if defined(__AVX512F__) && defined(FC_DOUBLE)
-    return (vec)_mm512_max_pd((__m512d)splat(least), (__m512d)x); /* the second, if one is NaN */
+    return (vec)_mm512_max_pd((__m512d)a, (__m512d)b);
 #elif defined(__AVX512F__)
-    return (vec)_mm512_max_ps((__m512)splat(least), (__m512)x);
+    return (vec)_mm512_max_ps((__m512)a, (__m512)b);
 #elif defined(__AVX2__) && defined(FC_DOUBLE)
-    return (vec)_mm256_max_pd((__m256d)splat(least), (__m256d)x);
+    return (vec)_mm256_max_pd((__m256d)a, (__m256d)b);
 #elif defined(__AVX2__)
-    return (vec)_mm256_max_ps((__m256)splat(least), (__m256)x);
+    return (vec)_mm256_max_ps((__m256)a, (__m256)b);
 #else
-    return blend(x < splat(least), splat(least), x);
+    return blend(a > b, a, b);
+#endif
+}
+
+/* where x > y: a, else b */
+INLINE vec_bits blend_if_larger(vec x, vec y, vec_bits a, vec_bits b)
+{
+#if defined(__AVX512F__) && defined(FC_DOUBLE)
+    const __mmask8 larger = _mm512_cmp_pd_mask((__m512d)x, (__m512d)y, _CMP_GT_OQ);
+    return (vec_bits)_mm512_mask_mov_epi64((__m512i)b, larger, (__m512i)a);
+#elif defined(__AVX512F__)
+    const __mmask16 larger = _mm512_cmp_ps_mask((__m512)x, (__m512)y, _CMP_GT_OQ);
+    return (vec_bits)_mm512_mask_mov_epi32((__m512i)b, larger, (__m512i)a);
+#else
+    return blend_bits(x > y, a, b);
+#endif
+}
+
+/* Whether a lane is NaN. */
+INLINE bool any_nan(vec value)
+{
+#if defined(__AVX512F__) && defined(FC_DOUBLE)
+    return _mm512_cmp_pd_mask((__m512d)value, (__m512d)value, _CMP_UNORD_Q) != 0;
+#elif defined(__AVX512F__)
+    return _mm512_cmp_ps_mask((__m512)value, (__m512)value, _CMP_UNORD_Q) != 0;
+#elif defined(__AVX2__) && defined(FC_DOUBLE)
+    return _mm256_movemask_pd(_mm256_cmp_pd((__m256d)value, (__m256d)value, _CMP_UNORD_Q)) != 0;
+#elif defined(__AVX2__)
+    return _mm256_movemask_ps(_mm256_cmp_ps((__m256)value, (__m256)value, _CMP_UNORD_Q)) != 0;
+#else
+    const vec_bits nan = value != value;
+    real_bits any = 0;
+    UNROLL for (int lane = 0; lane < VL; lane++)
+        any |= nan[lane];
+    return any != 0;
 #endif
 }
 

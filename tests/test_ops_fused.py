@@ -194,6 +194,23 @@ def test_pixels_that_no_window_reads_do_not_matter(isa):
 
 
 @every_isa
+@every_dtype
+@pytest.mark.parametrize("side", (1, 2, 3))
+@pytest.mark.parametrize("channels", (1, 65))  # by both of the direct ways
+def test_the_first_nan_of_a_window_wins_then_the_first_of_the_largest(isa, dtype, channels, side):
+    rng = np.random.default_rng(side)
+    x = np.zeros((40, channels, 3 * side, 4 * side), dtype)
+    x[:, 0] = rng.choice((-np.inf, -2, -1, 0, 1, 2, np.inf, np.nan), x[:, 0].shape)
+    weight = np.zeros((5, channels, 1, 1), dtype)
+    weight[:, 0] = 1  # the convolution hands on the first channel
+    with use_isa(isa), poisoned_memory():
+        y, argmax = ops.conv2d_relu_max_pool2d(x, weight, pool_size=side, algorithm="direct")
+    expected, winners = reference.max_pool2d(reference.relu(np.repeat(x[:, :1], 5, axis=1)), side)
+    assert_array_equal(y, expected)
+    assert_array_equal(argmax, winners)
+
+
+@every_isa
 def test_a_nan_reaches_the_output_and_all_gradients(isa):
     x, weight = np.ones((1, 1, 3, 3), np.float32), np.ones((1, 1, 2, 2), np.float32)
     x[0, 0, 1, 1] = np.nan

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Which tests are tried first, to save time; convolution's where nothing is said.
 LIKELIEST = {
     "active.inc": "test_ops_fused.py",
+    "active_max.inc": "test_ops_fused.py",
     "active_mean.inc": "test_ops_fused_average.py",
     "conv_avg_pool.inc": "test_ops_fused_average.py",
     "conv_pool.inc": "test_ops_fused.py",

@@ -36,11 +36,18 @@ MUTATIONS = [
         "(size_t)((s->out_channels - 1) * plan.terms) * sizeof(real)",
     ),
     Mutation(
-        "conv_pool, few channels: a dead window's winner stays",
-        "conv_pool_few.inc",
-        "winner = ~dead & winner;",
-        "",
+        "stages: the maximum starts at the first pixel, not at 0",
+        "active_max.inc",
+        "best = larger(pixel[0], (vec){0});",
+        "best = pixel[0];",
     ),
+    Mutation(
+        "stages: the last of the largest pixels wins",
+        "active_max.inc",
+        "blend_if_larger(pixel[p], best, (vec_bits){0} + p, first)",
+        "blend_if_larger(best, pixel[p], first, (vec_bits){0} + p)",
+    ),
+    Mutation("stages: nobody looks for a NaN", "active_max.inc", "any_nan(sum)", "any_nan(0 * best)"),
     Mutation(
         "conv_pool, few channels: the cells of a row come from the row before",
         "conv_pool_few.inc",

@@ -54,16 +54,10 @@ MUTATIONS = [
         "map + i * row",
     ),
     Mutation(
-        "Winograd: ReLU makes NaN 0",
-        "winograd_output.inc",
-        "dead = best <= 0;",
-        "dead = ~(best > 0);",
-    ),
-    Mutation(
         "Winograd: a window's second row forgotten",
         "winograd_output.inc",
-        "for (int p = 1; p < P * P; p++)",
-        "for (int p = 1; p < P; p++)",
+        "load(map + p / P * row + (j * P + p % P) * VL)",
+        "load(map + (j * P + p % P) * VL)",
     ),
     Mutation(
         "Winograd: dropout of one channel only",
@@ -72,10 +66,10 @@ MUTATIONS = [
         "to + run * plane + windows, plan->y);",
     ),
     Mutation(
-        "average stage by Winograd: a window's second row forgotten",
+        "average stage by Winograd: the maximum instead",
         "winograd_output.inc",
-        "load(window + row),",
-        "load(window),",
+        "store(results, average ?",
+        "store(results, average && 0 ?",
     ),
     Mutation(
         "Winograd: the weight gradient leaves a group out",
