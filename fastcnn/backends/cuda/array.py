@@ -179,7 +179,9 @@ def _countable(shape: Shape) -> int:
     """How many elements there are, if kernels can count them."""
     size = math.prod(shape)
     if size > LARGEST:
-        raise ShapeError(f"an array of shape {shape} has {size} elements; on the GPU it may have {LARGEST}")
+        raise ShapeError(
+            f"an array of shape {shape} has {size:,} elements; the GPU takes {LARGEST:,}, use a smaller batch"
+        )
     return size
 
 
