@@ -18,10 +18,7 @@ MUTATIONS = [
     ),
     Mutation("dropout: nothing dropped without masked operations", "vec.h", "bits &= -(real_bits)kept;", "(void)kept;"),
     Mutation(
-        "exp: NaN becomes the least number",
-        "vec.h",
-        "_mm512_max_ps((__m512)splat(least), (__m512)x)",
-        "_mm512_max_ps((__m512)x, (__m512)splat(least))",
+        "tanh: NaN becomes the least number", "exp.inc", "larger(splat(EXP_LEAST), x)", "larger(x, splat(EXP_LEAST))"
     ),
     Mutation("exp: the lower part of ln 2 forgotten", "exp.inc", " - whole * splat(EXP_LN2_LOW);", ";"),
     Mutation("exp: 2^n overflows", "exp.inc", "vec_bits half = n >> 1;", "vec_bits half = n & 0;"),

@@ -4,6 +4,7 @@
 FILES = {
     "avg_pool": "pooling",
     "conv_im2col": "im2col",
+    "conv_tanh_pool": "elements",
     "copy": "joining",
     "linear": "gemm",
     "max_pool": "pooling",
