@@ -16,7 +16,6 @@ MUTATIONS = [
         "drop_written(plan->dropout, to, to + channels * windows, plan->y);",
         "drop_written(plan->dropout, 0, channels * windows, plan->y + to);",
     ),
-    Mutation("conv_pool: ReLU left out", "conv_pool.inc", "blend(value <= 0, (vec){0}, value)", "value"),
     Mutation(
         "conv_pool: padding of the height used for the width",
         "conv_pool.inc",
