@@ -28,6 +28,7 @@ CASES = [
     ((5, 15, 5, 7), 17, 3, (1, 0)),
     ((2, 16, 6, 8), 64, 3, (0, 0)),
     ((9, 8, 7, 7), 70, 3, (1, 1)),
+    ((7, 33, 12, 6), 17, 3, (1, 1)),
     ((3, 32, 14, 14), 31, 3, (2, 2)),
     ((9, 18, 10, 15), 20, 3, (1, 1)),
     ((2, 5, 13, 31), 7, 3, (0, 2)),
@@ -64,12 +65,13 @@ def assert_close(got, expected):
 
 
 EVERY_TILE = {(3, 2), (3, 3), (3, 4), (3, 5), (5, 2), (5, 3)}
+OBLONG_TILE = (3, 6)  # of 6 x 3 outputs, only forwards
 
 
 def test_the_cases_take_tiles_of_every_size():
-    for direction in ("forward", "backward_input"):
-        assert {(case[2], tile(*case, direction=direction)) for case in CASES} == EVERY_TILE
-    assert {(case[3], tile(*case[1:], pool=2)) for case in STAGES if case[0] == 2} == EVERY_TILE
+    assert {(case[2], tile(*case, direction="backward_input")) for case in CASES} == EVERY_TILE
+    assert {(case[2], tile(*case)) for case in CASES} == EVERY_TILE | {OBLONG_TILE}
+    assert {(case[3], tile(*case[1:], pool=2)) for case in STAGES if case[0] == 2} == EVERY_TILE | {OBLONG_TILE}
 
 
 @every_isa

@@ -27,6 +27,12 @@ MUTATIONS = [
         "difference = plus - minus;",
         "difference = plus;",
     ),
+    Mutation(
+        "Winograd: oblong tiles stand as far apart across as down",
+        "winograd_source.inc",
+        "step = source->m_across * pixel;",
+        "step = source->m * pixel;",
+    ),
     Mutation("Winograd: bias left out", "winograd_transform.inc", "line[j] + bias", "line[j]"),
     Mutation(
         "Winograd: tiles of the input gradient don't overlap",
