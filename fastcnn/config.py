@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike
 from fastcnn import _core
 from fastcnn.errors import ConfigError
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
 
 
 def _environment_count(name: str) -> int | None:
