@@ -42,7 +42,7 @@ class ConvStage(Layer):
 
     Args:
         convolution: With stride 1 and dilation 1.
-        relu: Named in messages.
+        activation: Named in messages.
         pool: Square windows side by side, without padding.
         dropout: None if there is none. Draws as it does alone.
     """
@@ -52,11 +52,11 @@ class ConvStage(Layer):
     asked = "conv2d_relu_max_pool2d_algorithm"  # what of a backend tells whether one kernel takes a shape
 
     def __init__(
-        self, convolution: Conv2d, relu: ReLU | Tanh, pool: MaxPool2d | AvgPool2d, dropout: Dropout | None = None
+        self, convolution: Conv2d, activation: ReLU | Tanh, pool: MaxPool2d | AvgPool2d, dropout: Dropout | None = None
     ) -> None:
-        self.name = "+".join(str(layer.name) for layer in (convolution, relu, pool, dropout) if layer is not None)
+        self.name = "+".join(str(layer.name) for layer in (convolution, activation, pool, dropout) if layer is not None)
         self.convolution = convolution
-        self.relu = relu
+        self.activation = activation
         self.pool = pool
         self.dropout = dropout
 
@@ -69,7 +69,7 @@ class ConvStage(Layer):
     def kernels(self, input_shape: Shape) -> tuple[str, ...]:
         """What the summary says of the layers: conv_pool where that takes the shape, else their own."""
         convolution, pool = self.convolution, self.pool
-        behind = [layer for layer in (self.relu, pool, self.dropout) if layer is not None]
+        behind = [layer for layer in (self.activation, pool, self.dropout) if layer is not None]
         weight, how = convolution.weight, {"padding": convolution.padding, "pool_size": pool.kernel_size}
         chosen = getattr(weight.backend, self.asked)(input_shape, weight.shape, **how, dtype=weight.dtype)
         if chosen is None or convolution.algorithm == "im2col":
@@ -152,7 +152,7 @@ class TanhStage(ConvStage):
     """Conv2d, Tanh and AvgPool2d, a few images at a time."""
 
     def kernels(self, input_shape: Shape) -> tuple[str, ...]:
-        return self.convolution.kernel(input_shape), "conv_tanh_pool", f"in {self.relu.name}"
+        return self.convolution.kernel(input_shape), "conv_tanh_pool", f"in {self.activation.name}"
 
     def prepared(self, input_shape: Shape) -> Callable[[Array], Array]:
         convolve = self.convolution.prepared(input_shape)
