@@ -85,6 +85,16 @@ class Worker:
             arguments, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment
         )
 
+    def starts(self, missing: dict[str, str]) -> bool:
+        """Whether its library is there; if not, `missing` has a line that says why."""
+        try:
+            self.version = self.ask(start=self.name)["version"]
+        except Failed as error:
+            missing[self.name] = str(error)
+            self.close()
+            return False
+        return True
+
     def ask(self, **request: object) -> dict:
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
@@ -125,12 +135,8 @@ def started(names: list[str], threads: int, options: argparse.Namespace, missing
             continue
         python = options.mxnet_python if name == "mxnet" else sys.executable
         worker = Worker(name, MODULES[name], python, threads, environment(threads, options.isa))
-        try:
-            worker.version = worker.ask(start=name)["version"]
+        if worker.starts(missing):
             workers.append(worker)
-        except Failed as error:
-            missing[name] = str(error)
-            worker.close()
     return workers
 
 

@@ -45,12 +45,8 @@ def started(names: list[str], missing: dict[str, str]) -> list[Worker]:
     for name in names:
         module = "ours_cuda" if name == OURS else "pytorch_cuda"
         worker = Worker(name, module, sys.executable, threads, environment(threads, None))
-        try:
-            worker.version = worker.ask(start=name)["version"]
+        if worker.starts(missing):
             workers.append(worker)
-        except Failed as error:
-            missing[name] = str(error)
-            worker.close()
     return workers
 
 

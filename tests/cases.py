@@ -6,7 +6,10 @@ A case holds shapes and a seed; its arrays are made on demand, so that a failure
 from dataclasses import dataclass
 
 import numpy as np
+from hypothesis import assume
 from hypothesis import strategies as st
+
+from fastcnn import ops
 
 # Around multiples of 8 and 16, where the last vector or tile of a kernel is partly filled.
 TAILS = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33)
@@ -47,6 +50,31 @@ class ConvCase:
         rng = np.random.default_rng(self.seed)
         shapes = (self.input_shape, self.weight_shape, self.weight_shape[:1], self.output_shape)
         return tuple(fill(rng, shape, dtype) for shape in shapes)
+
+    def pooled_arrays(self, window, fill, dtype, times=1):
+        """x, weight, bias and a gradient of the pooled output; drops a case whose convolution the window does not fit.
+
+        Pooling means divide the gradient by the window's pixels: a multiple of them stays whole.
+        """
+        assume(all(size >= side for size, side in zip(self.output_shape[2:], window, strict=True)))
+        x, weight, bias, _ = self.arrays(fill, dtype)
+        pooled = ops.pool_output_shape(self.output_shape, window)
+        return x, weight, bias, times * fill(np.random.default_rng(self.seed + 1), pooled, dtype)
+
+
+PLAIN = ((1, 1), (1, 1), (1, 1))  # stride, padding, dilation
+
+# Convolutions that make stages go their different ways.
+LARGE = ConvCase((5, 3, 30, 31), (17, 3, 3, 3), *PLAIN, seed=0)
+SMALL_IMAGES = ConvCase((83, 17, 7, 6), (35, 17, 3, 3), *PLAIN, seed=0)  # several share a task
+ONE_CHANNEL = ConvCase((9, 1, 15, 14), (33, 1, 3, 3), *PLAIN, seed=0)  # takes windows as lanes
+STRIPS = ConvCase((2, 40, 33, 33), (48, 40, 3, 3), *PLAIN, seed=0)  # of an image, for Winograd's method
+FIVE = ConvCase((3, 20, 13, 13), (50, 20, 5, 5), (1, 1), (0, 0), (1, 1), seed=0)
+PADDED = ConvCase((3, 9, 12, 9), (20, 9, 3, 3), (1, 1), (2, 1), (1, 1), seed=0)
+PIECES = ConvCase((19, 2, 36, 35), (9, 2, 5, 5), (1, 1), (2, 2), (1, 1), seed=0)  # one or two a group, of two sizes
+LARGE_IMAGES = ConvCase((3, 1, 60, 61), (13, 1, 3, 3), *PLAIN, seed=0)  # one piece
+MANY_WEIGHTS = ConvCase((9, 33, 6, 7), (65, 33, 3, 3), *PLAIN, seed=0)  # one piece, too
+STRIDED = ConvCase((10, 3, 15, 17), (5, 3, 3, 2), (2, 1), (1, 0), (1, 2), seed=0)
 
 
 @st.composite

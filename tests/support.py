@@ -56,6 +56,11 @@ def integers(rng, shape, dtype):
     return rng.integers(-3, 4, shape).astype(dtype)
 
 
+def small_integers(rng, shape, dtype):
+    """Smaller than `integers`, so that sums of many products stay exact after a second multiplication."""
+    return rng.integers(-1, 2, shape).astype(dtype)
+
+
 def reals(rng, shape, dtype):
     """Normally distributed numbers."""
     return rng.standard_normal(shape).astype(dtype)

@@ -2,19 +2,18 @@
 
 import numpy as np
 import pytest
-from cases import ConvCase, conv_cases
-from hypothesis import assume, example, given
+from cases import LARGE, ONE_CHANNEL, SMALL_IMAGES, STRIPS, conv_cases
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from support import (
     assert_within_bound,
     every_dtype,
     every_isa,
-    every_layout,
     integers,
     poisoned_memory,
     reals,
-    results_on_threads,
+    small_integers,
     use_isa,
 )
 
@@ -22,25 +21,8 @@ from fastcnn import ops
 from fastcnn.backends import reference
 from fastcnn.errors import ShapeError
 
-LARGE = ConvCase((5, 3, 30, 31), (17, 3, 3, 3), (1, 1), (1, 1), (1, 1), seed=0)
-SMALL_IMAGES = ConvCase((83, 17, 7, 6), (35, 17, 3, 3), (1, 1), (1, 1), (1, 1), seed=0)  # several share a task
-ONE_CHANNEL = ConvCase((9, 1, 15, 14), (33, 1, 3, 3), (1, 1), (1, 1), (1, 1), seed=0)
-STRIPS = ConvCase((2, 40, 33, 33), (48, 40, 3, 3), (1, 1), (1, 1), (1, 1), seed=0)  # of an image, for Winograd's method
 windows = st.sampled_from(((2, 2), (1, 1), (3, 3), (3, 2)))
 rates = st.sampled_from((0.0, 0.5, 0.75, 1.0))  # of dropout: its factor is exact
-
-
-def small_integers(rng, shape, dtype):
-    """Smaller than `integers`, so that sums of many products stay exact after a second multiplication."""
-    return rng.integers(-1, 2, shape).astype(dtype)
-
-
-def pooled_case(case, window, fill, dtype):
-    """x, weight, bias and a gradient of the pooled output; drops a case whose convolution the window does not fit."""
-    assume(all(size >= side for size, side in zip(case.output_shape[2:], window, strict=True)))
-    x, weight, bias, _ = case.arrays(fill, dtype)
-    pooled = ops.pool_output_shape(case.output_shape, window)
-    return x, weight, bias, fill(np.random.default_rng(case.seed + 1), pooled, dtype)
 
 
 @every_isa
@@ -50,7 +32,7 @@ def pooled_case(case, window, fill, dtype):
 @example(case=LARGE, window=(2, 2), p=0.5)
 @example(case=LARGE, window=(3, 3), p=0.0)
 def test_forward_is_exact_on_integers(isa, dtype, case, window, p):
-    x, weight, bias, _ = pooled_case(case, window, integers, dtype)
+    x, weight, bias, _ = case.pooled_arrays(window, integers, dtype)
     how = (*case.geometry, window, "direct", p, case.seed, 7)
     with use_isa(isa), poisoned_memory():
         y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *how)
@@ -65,7 +47,7 @@ def test_forward_is_exact_on_integers(isa, dtype, case, window, p):
 @example(case=SMALL_IMAGES, window=(2, 2), p=0.5)
 @example(case=ONE_CHANNEL, window=(2, 2), p=0.5)
 def test_backward_is_exact_on_integers(isa, dtype, case, window, p):
-    x, weight, bias, dy = pooled_case(case, window, small_integers, dtype)
+    x, weight, bias, dy = case.pooled_arrays(window, small_integers, dtype)
     how = (*case.geometry, window, "auto", p)
     y, argmax = reference.conv2d_relu_max_pool2d(x, weight, bias, *how)
     arguments = (dy, y.astype(dtype), argmax, x, weight, *how)
@@ -79,7 +61,7 @@ def test_backward_is_exact_on_integers(isa, dtype, case, window, p):
 @every_dtype
 @given(case=conv_cases(), window=windows)
 def test_reals_stay_within_the_bound(isa, dtype, case, window):
-    x, weight, bias, dy = pooled_case(case, window, reals, dtype)
+    x, weight, bias, dy = case.pooled_arrays(window, reals, dtype)
     with use_isa(isa), poisoned_memory():
         y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *case.geometry, window, "direct")
         gradients = ops.conv2d_relu_max_pool2d_backward(dy, y, argmax, x, weight, *case.geometry, window)
@@ -101,7 +83,7 @@ def test_reals_stay_within_the_bound(isa, dtype, case, window):
 @given(case=conv_cases())
 def test_by_columns_the_bits_are_those_of_the_four_operations(isa, dtype, case):
     algorithm, how = "im2col", (*case.geometry, 2, "im2col", 0.3)
-    x, weight, bias, dy = pooled_case(case, (2, 2), reals, dtype)
+    x, weight, bias, dy = case.pooled_arrays((2, 2), reals, dtype)
     with use_isa(isa), poisoned_memory():
         y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *how, 5, 9)
         fused = ops.conv2d_relu_max_pool2d_backward(dy, y, argmax, x, weight, *how)
@@ -219,30 +201,3 @@ def test_a_nan_reaches_the_output_and_all_gradients(isa):
         gradients = ops.conv2d_relu_max_pool2d_backward(np.full_like(y, np.nan), y, argmax, x, weight)
     assert np.isnan(y).all()
     assert all(np.isnan(gradient).any() for gradient in gradients)
-
-
-@every_isa
-@pytest.mark.parametrize("case", [LARGE, SMALL_IMAGES, ONE_CHANNEL])
-def test_same_bits_on_any_number_of_threads(isa, case):
-    x, weight, bias, _ = case.arrays(reals, np.float32)
-
-    def operations():
-        how = (*case.geometry, 2, "auto", 0.3)
-        y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *how, 1)
-        return y, argmax, *ops.conv2d_relu_max_pool2d_backward(y, y, argmax, x, weight, *how)
-
-    with use_isa(isa):
-        one, two, three = results_on_threads(operations)
-    assert one == two == three
-
-
-@every_layout
-def test_any_memory_layout_gives_the_same_bits(lay_out):
-    x, weight, bias, _ = LARGE.arrays(reals, np.float32)
-    y, argmax = ops.conv2d_relu_max_pool2d(x, weight, bias, *LARGE.geometry)
-    forward = ops.conv2d_relu_max_pool2d(lay_out(x), lay_out(weight), lay_out(bias), *LARGE.geometry)
-    plain = ops.conv2d_relu_max_pool2d_backward(y, y, argmax, x, weight, *LARGE.geometry)
-    arrays = (lay_out(array) for array in (y, y, argmax, x, weight))
-    backward = ops.conv2d_relu_max_pool2d_backward(*arrays, *LARGE.geometry)
-    for got, expected in zip((*forward, *backward), (y, argmax, *plain), strict=True):
-        assert_array_equal(got, expected)

@@ -2,19 +2,18 @@
 
 import numpy as np
 import pytest
-from cases import ConvCase, conv_cases
-from hypothesis import assume, example, given
+from cases import FIVE, LARGE, ONE_CHANNEL, PADDED, PLAIN, SMALL_IMAGES, ConvCase, conv_cases
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from support import (
     assert_within_bound,
     every_dtype,
     every_isa,
-    every_layout,
     integers,
     poisoned_memory,
     reals,
-    results_on_threads,
+    small_integers,
     use_isa,
 )
 
@@ -22,27 +21,9 @@ from fastcnn import ops
 from fastcnn.backends import reference
 from fastcnn.errors import DTypeError, ShapeError
 
-PLAIN = ((1, 1), (1, 1), (1, 1))
-LARGE = ConvCase((5, 3, 30, 31), (17, 3, 3, 3), *PLAIN, seed=0)
-SMALL_IMAGES = ConvCase((83, 17, 7, 6), (35, 17, 3, 3), *PLAIN, seed=0)
-ONE_CHANNEL = ConvCase((9, 1, 15, 14), (33, 1, 3, 3), *PLAIN, seed=0)  # takes windows as lanes
-FIVE = ConvCase((3, 20, 13, 13), (50, 20, 5, 5), (1, 1), (0, 0), (1, 1), seed=0)
-PADDED = ConvCase((3, 9, 12, 9), (20, 9, 3, 3), (1, 1), (2, 1), (1, 1), seed=0)
 CASES = [LARGE, SMALL_IMAGES, ONE_CHANNEL, FIVE, PADDED]
 windows = st.sampled_from(((2, 2), (2, 2), (1, 1), (1, 2), (3, 2), (2, 4)))
-
-
-def small_integers(rng, shape, dtype):
-    """Smaller than `integers`, so that sums of many products stay exact after a second multiplication."""
-    return rng.integers(-1, 2, shape).astype(dtype)
-
-
-def pooled_case(case, window, fill, dtype):
-    """x, weight, bias and a gradient of the pooled output; drops a case whose convolution the window does not fit."""
-    assume(all(size >= side for size, side in zip(case.output_shape[2:], window, strict=True)))
-    x, weight, bias, _ = case.arrays(fill, dtype)
-    pooled = ops.pool_output_shape(case.output_shape, window)
-    return x, weight, bias, 24 * fill(np.random.default_rng(case.seed + 1), pooled, dtype)  # over 2, 4, 6, 8: whole
+TIMES = 24  # so that a gradient's share of a window is whole
 
 
 @every_isa
@@ -51,7 +32,7 @@ def pooled_case(case, window, fill, dtype):
 @example(case=LARGE, window=(2, 2))
 @example(case=FIVE, window=(2, 2))
 def test_forward_is_exact_on_integers(isa, dtype, case, window):
-    x, weight, bias, _ = pooled_case(case, window, integers, dtype)
+    x, weight, bias, _ = case.pooled_arrays(window, integers, dtype, TIMES)
     how = (*case.geometry, window, "direct")
     with use_isa(isa), poisoned_memory():
         y, active = ops.conv2d_relu_avg_pool2d(x, weight, bias, *how)
@@ -69,7 +50,7 @@ def test_forward_is_exact_on_integers(isa, dtype, case, window):
 @example(case=FIVE, window=(2, 2), bits=240)
 @example(case=PADDED, window=(2, 2), bits=0)
 def test_backward_is_exact_on_integers(isa, dtype, case, window, bits):
-    x, weight, _, dy = pooled_case(case, window, small_integers, dtype)
+    x, weight, _, dy = case.pooled_arrays(window, small_integers, dtype, TIMES)
     rng = np.random.default_rng(case.seed)
     active = rng.integers(0, 256, dy.shape).astype(np.uint8) | np.uint8(bits)
     arguments = (dy, active, x, weight, *case.geometry, window, "direct")
@@ -85,7 +66,7 @@ def test_backward_is_exact_on_integers(isa, dtype, case, window, bits):
 @example(case=LARGE)
 @example(case=FIVE)
 def test_reals_stay_within_the_bound(isa, dtype, case):
-    x, weight, bias, dy = pooled_case(case, (2, 2), reals, dtype)
+    x, weight, bias, dy = case.pooled_arrays((2, 2), reals, dtype, TIMES)
     how = (*case.geometry, 2, "direct")
     with use_isa(isa), poisoned_memory():
         y, active = ops.conv2d_relu_avg_pool2d(x, weight, bias, *how)
@@ -137,7 +118,7 @@ def test_active_pixels_may_be_left_out(isa, dtype, algorithm, case):
 @every_dtype
 @given(case=conv_cases(), window=windows)
 def test_by_columns_the_bits_are_those_of_the_three_operations(isa, dtype, case, window):
-    x, weight, bias, dy = pooled_case(case, window, reals, dtype)
+    x, weight, bias, dy = case.pooled_arrays(window, reals, dtype, TIMES)
     geometry, algorithm = case.geometry, "im2col"
     with use_isa(isa), poisoned_memory():
         y, active = ops.conv2d_relu_avg_pool2d(x, weight, bias, *geometry, window, algorithm)
@@ -192,32 +173,6 @@ def test_a_nan_reaches_the_output_and_all_gradients(isa, channels):
     assert_array_equal(active, [[[[8, 0]]]])
     assert np.isnan(dx[0, 0, 1, 1]) and np.isnan(dweight[0, 0]).all() and np.isnan(dbias).all()
     assert (dx[..., 2:] == 0).all() and (dx[:, :, 0] == 0).all()
-
-
-@every_isa
-@pytest.mark.parametrize("case", CASES)
-def test_same_bits_on_any_number_of_threads(isa, case):
-    x, weight, bias, _ = case.arrays(reals, np.float32)
-
-    def operations():
-        y, active = ops.conv2d_relu_avg_pool2d(x, weight, bias, *case.geometry)
-        return y, active, *ops.conv2d_relu_avg_pool2d_backward(y, active, x, weight, *case.geometry)
-
-    with use_isa(isa):
-        one, two, three = results_on_threads(operations)
-    assert one == two == three
-
-
-@every_layout
-def test_any_memory_layout_gives_the_same_bits(lay_out):
-    x, weight, bias, _ = LARGE.arrays(reals, np.float32)
-    y, active = ops.conv2d_relu_avg_pool2d(x, weight, bias, *LARGE.geometry)
-    forward = ops.conv2d_relu_avg_pool2d(lay_out(x), lay_out(weight), lay_out(bias), *LARGE.geometry)
-    plain = ops.conv2d_relu_avg_pool2d_backward(y, active, x, weight, *LARGE.geometry)
-    arrays = (lay_out(array) for array in (y, active, x, weight))
-    backward = ops.conv2d_relu_avg_pool2d_backward(*arrays, *LARGE.geometry)
-    for got, expected in zip((*forward, *backward), (y, active, *plain), strict=True):
-        assert_array_equal(got, expected)
 
 
 def test_windows_that_a_byte_has_no_bits_for_are_refused():

@@ -2,18 +2,17 @@
 
 import numpy as np
 import pytest
-from cases import ConvCase, conv_cases
-from hypothesis import assume, example, given
+from cases import LARGE, LARGE_IMAGES, MANY_WEIGHTS, PIECES, SMALL_IMAGES, STRIDED, conv_cases
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from support import (
     assert_within_bound,
     every_dtype,
     every_isa,
-    every_layout,
     poisoned_memory,
     reals,
-    results_on_threads,
+    small_integers,
     use_isa,
 )
 
@@ -21,28 +20,9 @@ from fastcnn import ops
 from fastcnn.backends import reference
 from fastcnn.errors import DTypeError, ShapeError
 
-PLAIN = ((1, 1), (1, 1), (1, 1))
-PIECES = ConvCase((19, 2, 36, 35), (9, 2, 5, 5), (1, 1), (2, 2), (1, 1), seed=0)  # one or two a group, of two sizes
-FEWER_THAN_GROUPS = ConvCase((5, 3, 30, 31), (17, 3, 3, 3), *PLAIN, seed=0)
-LARGE_IMAGES = ConvCase((3, 1, 60, 61), (13, 1, 3, 3), *PLAIN, seed=0)  # one piece
-MANY_WEIGHTS = ConvCase((9, 33, 6, 7), (65, 33, 3, 3), *PLAIN, seed=0)  # one piece, too
-SMALL_IMAGES = ConvCase((83, 17, 7, 6), (15, 17, 3, 3), *PLAIN, seed=0)
-STRIDED = ConvCase((10, 3, 15, 17), (5, 3, 3, 2), (2, 1), (1, 0), (1, 2), seed=0)
-CASES = [PIECES, FEWER_THAN_GROUPS, LARGE_IMAGES, MANY_WEIGHTS, SMALL_IMAGES, STRIDED]
+CASES = [PIECES, LARGE, LARGE_IMAGES, MANY_WEIGHTS, SMALL_IMAGES, STRIDED]
 windows = st.sampled_from(((2, 2), (2, 2), (1, 1), (1, 2), (3, 2)))
-
-
-def small_integers(rng, shape, dtype):
-    """Smaller than `integers`, so that sums of many products stay exact after a second multiplication."""
-    return rng.integers(-1, 2, shape).astype(dtype)
-
-
-def pooled_case(case, window, fill, dtype):
-    """x, weight, bias and a gradient of the pooled output; drops a case whose convolution the window does not fit."""
-    assume(all(size >= side for size, side in zip(case.output_shape[2:], window, strict=True)))
-    x, weight, bias, _ = case.arrays(fill, dtype)
-    pooled = ops.pool_output_shape(case.output_shape, window)
-    return x, weight, bias, 12 * fill(np.random.default_rng(case.seed + 1), pooled, dtype)  # over 2, 4, 6: whole
+TIMES = 12  # so that a gradient's share of a window is whole
 
 
 @every_isa
@@ -53,7 +33,7 @@ def pooled_case(case, window, fill, dtype):
 @example(case=LARGE_IMAGES, window=(2, 2))
 @example(case=MANY_WEIGHTS, window=(2, 2))
 def test_forward_gives_the_bits_of_the_three_operations(isa, dtype, algorithm, case, window):
-    x, weight, bias, _ = pooled_case(case, window, reals, dtype)
+    x, weight, bias, _ = case.pooled_arrays(window, reals, dtype, TIMES)
     with use_isa(isa), poisoned_memory():
         y, activated = ops.conv2d_tanh_avg_pool2d(x, weight, bias, *case.geometry, window, algorithm)
         apart = ops.tanh(ops.conv2d(x, weight, bias, *case.geometry, algorithm))
@@ -65,13 +45,13 @@ def test_forward_gives_the_bits_of_the_three_operations(isa, dtype, algorithm, c
 @every_dtype
 @given(case=conv_cases(), window=windows)
 @example(case=PIECES, window=(2, 2))
-@example(case=FEWER_THAN_GROUPS, window=(2, 2))
+@example(case=LARGE, window=(2, 2))
 @example(case=LARGE_IMAGES, window=(2, 2))
 @example(case=MANY_WEIGHTS, window=(2, 2))
 @example(case=SMALL_IMAGES, window=(2, 2))
 @example(case=STRIDED, window=(2, 2))
 def test_backward_is_exact_on_integers(isa, dtype, case, window):
-    x, weight, _, dy = pooled_case(case, window, small_integers, dtype)
+    x, weight, _, dy = case.pooled_arrays(window, small_integers, dtype, TIMES)
     activated = np.random.default_rng(case.seed).integers(0, 3, case.output_shape).astype(dtype)  # slopes 1, 0, -3
     arguments = (dy, activated, x, weight, *case.geometry, window, "direct")
     with use_isa(isa), poisoned_memory():
@@ -85,7 +65,7 @@ def test_backward_is_exact_on_integers(isa, dtype, case, window):
 @given(case=conv_cases())
 @example(case=PIECES)
 def test_reals_stay_within_the_bound(isa, dtype, case):
-    x, weight, _, dy = pooled_case(case, (2, 2), reals, dtype)
+    x, weight, _, dy = case.pooled_arrays((2, 2), reals, dtype, TIMES)
     activated = np.zeros(case.output_shape, dtype)  # slope 1: the magnitudes of sums are those of their terms
     how = (*case.geometry, 2)
     with use_isa(isa), poisoned_memory():
@@ -108,32 +88,6 @@ def test_the_input_gradient_has_the_bits_of_the_operations_and_may_be_left_out(c
     assert less[0] is None
     assert_array_equal(less[1], whole[1])
     assert_array_equal(less[2], whole[2])
-
-
-@every_isa
-@pytest.mark.parametrize("case", CASES)
-def test_same_bits_on_any_number_of_threads(isa, case):
-    x, weight, bias, _ = case.arrays(reals, np.float32)
-
-    def operations():
-        y, activated = ops.conv2d_tanh_avg_pool2d(x, weight, bias, *case.geometry)
-        return y, activated, *ops.conv2d_tanh_avg_pool2d_backward(y, activated, x, weight, *case.geometry)
-
-    with use_isa(isa):
-        one, two, three = results_on_threads(operations)
-    assert one == two == three
-
-
-@every_layout
-def test_any_memory_layout_gives_the_same_bits(lay_out):
-    x, weight, bias, _ = PIECES.arrays(reals, np.float32)
-    y, activated = ops.conv2d_tanh_avg_pool2d(x, weight, bias, *PIECES.geometry)
-    forward = ops.conv2d_tanh_avg_pool2d(lay_out(x), lay_out(weight), lay_out(bias), *PIECES.geometry)
-    plain = ops.conv2d_tanh_avg_pool2d_backward(y, activated, x, weight, *PIECES.geometry)
-    arrays = (lay_out(array) for array in (y, activated, x, weight))
-    backward = ops.conv2d_tanh_avg_pool2d_backward(*arrays, *PIECES.geometry)
-    for got, expected in zip((*forward, *backward), (y, activated, *plain), strict=True):
-        assert_array_equal(got, expected)
 
 
 @every_isa
