@@ -2,9 +2,9 @@
 
 Behind a convolution these are ReLU, max-pooling, and perhaps dropout, or ReLU or tanh and average-pooling; behind a
 fully connected layer, ReLU and perhaps dropout. A stage has the layers' own parameters and gives what they would give,
-to rounding: its sums go in another order. The convolution's output is never stored. The way back visits active windows
-only (csrc/conv_pool.inc); behind average-pooling it writes one array instead of two (csrc/conv_avg_pool.inc). With
-tanh, the layers' kernels take a few images at a time (csrc/conv_tanh_pool.inc).
+to rounding: its sums go in another order. With ReLU the convolution's output is never stored, and the way back visits
+active windows only (csrc/conv_pool.inc), or behind average-pooling writes one array instead of two
+(csrc/conv_avg_pool.inc). With tanh, the layers' kernels take a few images at a time (csrc/conv_tanh_pool.inc).
 A Flatten before the dropout may as well come behind it, and does: a dropout draws by the index in the flat array.
 Models run their layers in steps; without stages a step is a layer.
 """

@@ -16,6 +16,7 @@ from fastcnn.backends.cuda.arguments import launch, real_of
 from fastcnn.backends.cuda.array import DeviceArray, to_device
 from fastcnn.backends.cuda.kernels import steps as kernels
 from fastcnn.backends.cuda.steps import Record, clock, kernels_of
+from fastcnn.config import available_cpus
 from fastcnn.data.device_images import DeviceImages
 from fastcnn.layers import Training
 from fastcnn.losses import Loss
@@ -90,7 +91,7 @@ class RecordedSteps:
 
         kernels = kernels_of(work)
         self.optimizer.steps = steps  # it was not taken
-        device.current().prepare(kernels, told)
+        device.current().prepare(kernels, told, available_cpus())
 
     def run(self, order: NDArray[Any], before_step: Callable[[], None]) -> NDArray[Any]:
         """Take a step for each row of `order`, ``(steps, batch)`` indices of samples; at most `ROWS`.

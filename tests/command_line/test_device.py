@@ -64,7 +64,7 @@ def test_it_says_on_stderr_that_kernels_are_compiled(tmp_path, monkeypatch, caps
     from fastcnn.backends.cuda.device import use
 
     class Compiling(SimtDevice):
-        def prepare(self, kernels, told):
+        def prepare(self, kernels, told, processes):
             for done in range(3):
                 told(done, 2)
 

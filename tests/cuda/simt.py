@@ -243,7 +243,7 @@ class SimtDevice:
     def launch(self, kernel, grid, block, arguments):
         self._do(lambda: self._run(kernel, grid, block, arguments))
 
-    def prepare(self, kernels, told):
+    def prepare(self, kernels, told, processes):
         pass
 
     def record(self, work):

@@ -37,14 +37,14 @@ def test_a_kernel_goes_to_another_process_by_name_and_constants(budget):
     assert pickle.loads(pickle.dumps(budget.kernel)) is budget.kernel
 
 
-@pytest.mark.parametrize("processes", [None, 1, 2])
+@pytest.mark.parametrize("processes", [1, 2, 9])
 def test_all_are_compiled_once_and_kept(kept, processes):
     told = Told()
     ahead.compile_all([*KERNELS, KERNELS[0]], "sm_90", told, processes)
     assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
     assert len(kept()) == 3
     assert compiler.machine_code(KERNELS[0], "sm_90") == (b".text.relu(real=float32)", "relu")
-    ahead.compile_all(KERNELS, "sm_90", told)
+    ahead.compile_all(KERNELS, "sm_90", told, processes)
     assert len(told) == 4
 
 
@@ -103,6 +103,6 @@ def test_processes_that_end_leave_the_rest_alone(kept, monkeypatch):
 @pytest.mark.skipif(not find_spec("numba_cuda"), reason="the compiler of GPU kernels is not installed")
 def test_the_machine_code_is_that_of_the_compiler(monkeypatch, tmp_path):
     monkeypatch.setenv("FASTCNN_CACHE_DIR", str(tmp_path))
-    ahead.compile_all(KERNELS[:1], "sm_90", Told())
+    ahead.compile_all(KERNELS[:1], "sm_90", Told(), 1)
     monkeypatch.setattr(compiler, "compiled", None)
     assert compiler.machine_code(KERNELS[0], "sm_90").code.startswith(b"\x7fELF")

@@ -91,7 +91,8 @@ class Preparing(SimtDevice):
         self.interrupted = interrupted
         self.prepared = set()
 
-    def prepare(self, kernels, told):
+    def prepare(self, kernels, told, processes):
+        assert processes == fc.config.available_cpus()
         self.prepared |= {kernel.name for kernel in kernels}
         told(0, 2)
         if self.interrupted:
@@ -137,7 +138,7 @@ def test_over_the_driver_a_record_has_all_memory_that_it_uses_to_itself(monkeypa
     monkeypatch.setattr(Pool, "put", spoilt)
     monkeypatch.setitem(globals(), "network", make)
     monkeypatch.setattr(nvidia, "machine_code", compiled)
-    monkeypatch.setattr(nvidia, "compile_all", lambda kernels, architecture, told: None)
+    monkeypatch.setattr(nvidia, "compile_all", lambda kernels, architecture, told, processes: None)
     with use(SimtDevice()):
         expected = trained(digits(), "cuda")
     driver = FakeDriver()

@@ -1,4 +1,4 @@
-"""Kernels compiled ahead, several at once: one after the other a network's two dozen take a minute.
+"""Kernels compiled ahead, several at once: one after the other a network's two dozen take half a minute.
 
 Compiling keeps Python busy, so it is done by processes that are told of a kernel and answer with its machine code. Only
 the process that wants the code writes to the cache. What they can't compile is left to `machine_code`, which says why.
@@ -22,20 +22,20 @@ Told = Callable[[int, int], None]  # how many kernels of how many are compiled
 COMMAND = (sys.executable, "-c", "from fastcnn.backends.cuda.ahead import serve; serve()")
 
 
-def compile_all(kernels: Iterable[Kernel], architecture: str, told: Told, processes: int | None = None) -> None:
+def compile_all(kernels: Iterable[Kernel], architecture: str, told: Told, processes: int) -> None:
     """Compile those kernels that aren't in the cache yet, so that `machine_code` finds them there.
 
     Args:
         kernels: Which.
         architecture: For what, such as "sm_90".
         told: Called at first and after each kernel, if there are any to compile. May raise, which ends all.
-        processes: How many at once; as many as there are CPUs for this process, if not given.
+        processes: How many at once, at most.
     """
     missing = [kernel for kernel in dict.fromkeys(kernels) if not is_kept(kernel, architecture)]
     if not missing:
         return
     told(0, len(missing))
-    count = min(len(missing), processes or _cpus())
+    count = min(len(missing), processes)
     with ThreadPoolExecutor(count) as threads, _compilers(count) as compilers:
 
         def compile_one(kernel: Kernel) -> tuple[Kernel, bytes | None]:
@@ -49,10 +49,6 @@ def compile_all(kernels: Iterable[Kernel], architecture: str, told: Told, proces
             if code is not None:
                 keep(kernel, architecture, code)
             told(done, len(missing))
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

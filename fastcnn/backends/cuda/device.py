@@ -54,8 +54,8 @@ class Device(Protocol):
         Arguments are what `at` gave, or numbers.
         """
 
-    def prepare(self, kernels: Iterable[Kernel], told: Callable[[int, int], None]) -> None:
-        """Compile what isn't yet of kernels that will be launched, many at once; `launch` does it one by one else.
+    def prepare(self, kernels: Iterable[Kernel], told: Callable[[int, int], None], processes: int) -> None:
+        """Compile what isn't yet of kernels that will be launched, `processes` at once; else `launch` does it singly.
 
         ``told(done, total)`` is called at first and after each one, if there are any, and may raise to end it.
         """

@@ -179,8 +179,9 @@ class NvidiaDevice:
             0,
         )
 
-    def prepare(self, kernels: Iterable[Kernel], told: Callable[[int, int], None]) -> None:
-        compile_all((kernel for kernel in kernels if kernel not in self._functions), self.architecture, told)
+    def prepare(self, kernels: Iterable[Kernel], told: Callable[[int, int], None], processes: int) -> None:
+        missing = [kernel for kernel in kernels if kernel not in self._functions]
+        compile_all(missing, self.architecture, told, processes)
 
     def _load(self, kernel: Kernel) -> Any:
         binary = machine_code(kernel, self.architecture)
