@@ -16,8 +16,9 @@ How it is kept fair:
                  time. Inference ends with the outputs in memory. Reading and scaling data is in neither.
   Same answers   First all compute the outputs for one batch, or five steps without dropout. Whoever differs from
                  fastcnn by more than TOLERANCE is not timed.
-  Same moment    In each round every library has a turn, a part of a second, in changing order; a ratio is formed of
-                 two turns of one round. Given are medians over the rounds, and the smallest and largest ratio.
+  Same moment    In each round every library has a turn, a part of a second, in changing order, which begins with
+                 calls that don't count until the times have settled; a ratio is formed of two turns of one round.
+                 Given are medians over the rounds, and the smallest and largest ratio.
   Same machine   A process each, pinned to as many CPUs as there are threads, told to use as many threads. A line tells
                  if anything else kept the machine busy.
 
@@ -26,21 +27,19 @@ A ratio above 1 means that fastcnn is faster.
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import machine
 import numpy as np
+from contestants import MOST_BUSY, Failed, Worker, environment, positive, timed
 from networks import NETWORKS, default_batch, make_job
 from report import draw, joined, row_line, table
 
 from fastcnn.config import available_cpus
 
-WORKER = Path(__file__).with_name("worker.py")
 OURS = "fastcnn"
 MODULES = {  # by the name of a contestant, the module of bench/peers that runs it
     OURS: "ours",
@@ -62,65 +61,6 @@ TOLERANCE = {  # relative to the largest entry; bfloat16 has 8 bits, TF32, of be
     "torch-graph-tf32": 1e-2,
 }
 USUAL_TOLERANCE = 1e-4
-MOST_BUSY = 0.2  # CPUs that others may keep busy before a line is said about it
-
-
-class Failed(Exception):
-    """A contestant cannot do what it was asked; the message is one line."""
-
-    def __init__(self, name: str, why: str) -> None:
-        super().__init__(why)
-        self.name = name
-
-
-class Worker:
-    """A contestant's process, see worker.py."""
-
-    def __init__(self, name: str, module: str, python: str, threads: int, environment: dict[str, str]) -> None:
-        self.name = name
-        self.version = ""
-        arguments = [python, str(WORKER), module, name, str(threads)]
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(
-            arguments, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment
-        )
-
-    def starts(self, missing: dict[str, str]) -> bool:
-        """Whether its library is there; if not, `missing` has a line that says why."""
-        try:
-            self.version = self.ask(start=self.name)["version"]
-        except Failed as error:
-            missing[self.name] = str(error)
-            self.close()
-            return False
-        return True
-
-    def ask(self, **request: object) -> dict:
-        try:
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
-            reply = json.loads(self._process.stdout.readline())
-        except (OSError, ValueError):
-            raise Failed(self.name, f"its process ended with {self._process.wait()}") from None
-        if "error" in reply:
-            raise Failed(self.name, reply["error"])
-        return reply
-
-    def close(self) -> None:
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
-
-
-def environment(threads: int, isa: str | None) -> dict[str, str]:
-    """The variables that hold a library to its threads and, if asked, to an instruction set."""
-    counts = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "FASTCNN_NUM_THREADS", "NPROC")
-    values = dict(os.environ) | dict.fromkeys(counts, str(threads))
-    if isa == "avx2":
-        values |= {"FASTCNN_ISA": "avx2", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
-        values |= {"DNNL_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "OPENBLAS_CORETYPE": "Haswell"}
-        values["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_max_isa=AVX2".strip()
-    return values
 
 
 def started(names: list[str], threads: int, options: argparse.Namespace, missing: dict[str, str]) -> list[Worker]:
@@ -168,18 +108,6 @@ def agreeing(workers: list[Worker], folder: str, training: bool, place: str) -> 
         else:
             print(f"  {worker.name:<20} left out: its first answers differ by {error:.1e}, more than {limit:.0e}")
     return agreed
-
-
-def timed(workers: list[Worker], rounds: int, turn: float) -> tuple[dict[Worker, list[float]], float]:
-    """Seconds of a call for each contestant and round; and how many CPUs others kept busy between the rounds."""
-    seconds: dict[Worker, list[float]] = {worker: [] for worker in workers}
-    busy = []
-    for number in range(rounds):
-        start = number % len(workers)
-        for worker in workers[start:] + workers[:start]:
-            seconds[worker].append(worker.ask(turn=turn)["seconds"])
-        busy.append(machine.busy())
-    return seconds, statistics.mean(busy)
 
 
 def compare(workers: list[Worker], case: dict, options: argparse.Namespace) -> list[dict]:
@@ -241,12 +169,6 @@ def measure(options: argparse.Namespace) -> dict:
     return report
 
 
-def positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
-    return int(text)
-
-
 def positive_or_all(text: str) -> int | str:
     return text if text == "all" else positive(text)
 
@@ -260,7 +182,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--threads", nargs="+", type=positive_or_all, default=["all", 1], help="numbers, or 'all'")
     parser.add_argument("--peers", nargs="*", choices=list(MODULES), default=usual, help=f"default: {' '.join(usual)}")
     parser.add_argument("--rounds", type=positive, default=9)
-    parser.add_argument("--turn", type=float, default=0.2, help="seconds that a library has in a round")
+    parser.add_argument("--turn", type=float, default=0.2, help="seconds that are timed of a library in a round")
     parser.add_argument("--isa", choices=("avx2",), help="hold every library to this instruction set")
     parser.add_argument("--mxnet-python", metavar="PATH", help="a Python that has MXNet 1.9.1")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there")

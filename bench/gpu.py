@@ -24,7 +24,8 @@ from pathlib import Path
 import gpu_kernels
 import machine
 import numpy as np
-from compare import Failed, Worker, compare, environment, positive
+from compare import compare
+from contestants import Failed, Worker, environment, positive
 from networks import make_job
 from peers.ours_cuda import recorded
 from report import table
@@ -95,7 +96,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
     parser.add_argument("--tf32", action="store_true", help="PyTorch with TF32, too")
     parser.add_argument("--rounds", type=positive, default=9)
-    parser.add_argument("--turn", type=float, default=0.5, help="seconds that a library has in a round")
+    parser.add_argument("--turn", type=float, default=0.5, help="seconds that are timed of a library in a round")
     parser.add_argument("--markdown", action="store_true", help="print the last table as Markdown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
     return parser.parse_args(arguments)

@@ -7,8 +7,10 @@ import sys
 import time
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
 import fastcnn as fc
@@ -47,7 +49,7 @@ def report(tmp_path):
 
 def test_compare_times_our_side_of_every_network_and_mode(tmp_path):
     file = tmp_path / "out.json"
-    code, printed = run("compare.py", *TINY, "--peers", "mxnet", "--rounds", 2, "--turn", 0.01, "--json", file)
+    code, printed = run("compare.py", *TINY, "--peers", "mxnet", "--rounds", 1, "--turn", 0.01, "--json", file)
     assert code == 0, printed
     assert "mxnet                left out: not asked: it needs --mxnet-python" in printed
     rows = json.loads(file.read_text())["rows"]
@@ -76,6 +78,46 @@ def test_compare_shows_an_earlier_run_as_markdown_and_as_a_picture(report, tmp_p
     assert code == 0, printed
     assert "| lenet5 | train | 64 | 2 | 64,000 | 4.50x (4.25-5.00) |" in printed
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_kernels_compares_everyone_in_a_process_of_its_own(tmp_path):
+    file = tmp_path / "out.json"
+    arguments = ["--only", "matmul/mxnet-last", "--threads", 1, "--rounds", 2, "--turn", 0.001, "--json", file]
+    code, printed = run("kernels.py", *arguments)
+    assert code == 0, printed
+    assert printed.startswith("CPU: ")
+    assert "\nmatmul  " in printed.partition("geometric means over the shapes")[2]
+    report = json.loads(file.read_text())
+    assert report["versions"]["OpenBLAS"].startswith("NumPy ")
+    (row,) = report["results"]
+    assert row["name"] == "matmul/mxnet-last-forward" and f"\n{row['name']} " in printed
+    assert row["seconds"] > 0 and row["peers"]["OpenBLAS"] > 0 and len(row["ratios"]) == 2
+
+
+@pytest.mark.parametrize("wrong", [["--only", "nothing"], ["--threads", "0"], ["--rounds", "none"]])
+def test_kernels_says_in_a_line_what_is_wrong_with_an_option(bench, capsys, wrong):
+    with pytest.raises(SystemExit, match="2"):
+        bench("kernels").main(wrong)
+    assert f"error: argument {wrong[0]}" in capsys.readouterr().err
+
+
+def test_kernels_times_nobody_whose_answer_is_wrong(bench, capsys):
+    kernels = bench("kernels")
+
+    class Contestant:
+        def __init__(self, name, answer):
+            self.name, self.answer = name, answer
+
+        def ask(self, operation, answer):
+            if self.answer is not None:
+                np.save(answer, self.answer)
+            return {"takes_part": self.answer is not None}
+
+    ours, right = Contestant("fastcnn", np.array([1.0, -4.0])), Contestant("right", np.array([1.0003, -4.0]))
+    wrong = [Contestant("wrong", np.array([1.0005, -4.0])), Contestant("NaN", np.array([np.nan, -4.0]))]
+    everyone = [ours, wrong[0], Contestant("absent", None), right, wrong[1]]
+    assert kernels.taking_part(everyone, None, "matmul/any") == [ours, right]
+    assert "matmul/any: wrong left out: its answer differs by 1.2e-04 of the largest entry" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
@@ -132,6 +174,46 @@ def test_a_call_of_several_steps_counts_as_so_many(bench):
     assert contestant.first == [0, 1, 2, 3, 4]
     assert 0.001 <= contestant.turn(0.01) < 0.004
     assert Peer.begun[:6] == [0, 4, 0, 0, 4, 0]  # for the first costs, to warm up, and then on and on, of 8 batches
+
+
+def test_a_turn_counts_no_call_before_the_times_have_settled(bench, monkeypatch):
+    worker, now, calls, rests = bench("worker"), 0.0, [], []
+
+    def work(index):
+        nonlocal now
+        calls.append(max(1.0, 50 * 0.9 ** len(calls)))  # seconds: they become faster for 355 of them
+        now += calls[-1]
+
+    clock = SimpleNamespace(perf_counter=lambda: now, sleep=rests.append)
+    monkeypatch.setattr(worker, "time", clock)
+    timed = worker.Timed(work)
+    assert timed.turn(100.0) == 1.0
+    assert rests == [worker.REST]
+    calls.clear()
+    monkeypatch.setattr(worker, "LONGEST_WARM_UP", 2)
+    assert timed.turn(100.0) > 1.0  # what never settles is timed all the same
+
+
+def test_every_operation_is_computed_and_paid_for_as_its_shape_says(bench):
+    operation, ours = bench("peers.operation"), bench("peers.ours_operations")
+    assert len(list(operation.operations(""))) == 203
+    for kind, columns in operation.COLUMNS.items():
+        sizes = (
+            dict.fromkeys(columns, 3) | dict.fromkeys(("stride", "dilation"), 1) | {"padding": 0, "a": "t", "b": "t"}
+        )
+        if kind == "conv2d":
+            sizes |= {"h": 6, "w": 5}
+        sizes = {name: sizes[name] for name in columns}
+        for direction in operation.DIRECTIONS[kind]:
+            case = operation.Operation(kind, direction, sizes)
+            result = ours.work("fastcnn", case)()
+            flops, moved = case.cost()
+            assert np.isfinite(result).all() and moved > 4 * result.size
+            if kind == "matmul":
+                assert flops == 2 * 3 * 3 * 3
+                np.testing.assert_allclose(result, bench("peers.openblas_operations").work("OpenBLAS", case)(), 1e-5)
+            if kind == "conv2d":
+                assert flops == 2 * 3 * 3 * (4 * 3) * (3 * 3 * 3)  # batch, outputs, map, a filter
 
 
 @pytest.mark.parametrize("dropout", [False, True])
