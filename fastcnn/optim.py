@@ -14,7 +14,7 @@ import numpy as np
 from fastcnn import ops
 from fastcnn.backends.choice import beside, host
 from fastcnn.errors import ConfigError, DataError, DTypeError, ShapeError
-from fastcnn.layers.arguments import positive, real, whole
+from fastcnn.layers.arguments import not_negative, positive, real, whole
 from fastcnn.layers.parameter import Array, Parameter, first_repeated, flat_runs, flat_zeros
 
 
@@ -35,7 +35,7 @@ class Optimizer:
 
     Args:
         parameters: What to optimize, as ``model.parameters()`` gives it.
-        lr: Learning rate, positive and finite. May be changed between steps.
+        lr: Learning rate, finite and not negative; at 0 a step leaves the weights alone. May be changed between steps.
         weight_decay: Adds ``weight_decay * w`` to the gradient of each weight, the gradient of the penalty
             ``weight_decay / 2 * sum(w**2)``. `AdamW` decays in a way of its own.
         l1: Adds ``l1 * sign(w)`` to it, the gradient of the penalty ``l1 * sum(abs(w))``.
@@ -85,8 +85,8 @@ class Optimizer:
         if others:
             raise DTypeError(f"{self.who}: all parameters must have one dtype, got {dtype} and {others[0]}")
         self.lr = lr
-        self.weight_decay = _not_negative(weight_decay, f"{self.who}: weight_decay")
-        self.l1 = _not_negative(l1, f"{self.who}: l1")
+        self.weight_decay = not_negative(weight_decay, f"{self.who}: weight_decay")
+        self.l1 = not_negative(l1, f"{self.who}: l1")
         self.clip_norm = None if clip_norm is None else positive(clip_norm, f"{self.who}: clip_norm")
         self.clip_value = None if clip_value is None else positive(clip_value, f"{self.who}: clip_value")
         self.steps = 0
@@ -102,7 +102,7 @@ class Optimizer:
 
     @lr.setter
     def lr(self, value: float) -> None:
-        self._lr = positive(value, f"{self.who}: lr")
+        self._lr = not_negative(value, f"{self.who}: lr")
 
     def step(self) -> None:
         """Change every parameter by its gradient."""
@@ -330,7 +330,3 @@ class AdamW(Adam):
 
 def _share(value: Any, what: str) -> float:
     return real(value, what, "from 0 to below 1", lambda number: 0 <= number < 1)
-
-
-def _not_negative(value: Any, what: str) -> float:
-    return real(value, what, "a number >= 0", lambda number: 0 <= number < math.inf)

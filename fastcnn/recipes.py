@@ -14,7 +14,7 @@ from fastcnn import models
 from fastcnn.data.samples import FORMS
 from fastcnn.data.transforms import SCALINGS
 from fastcnn.errors import ConfigError
-from fastcnn.layers.arguments import choice, positive, real, whole
+from fastcnn.layers.arguments import choice, not_negative, positive, real, whole
 from fastcnn.losses import REDUCTIONS, CrossEntropyLoss, LogProductLoss, Loss, ProductLoss
 from fastcnn.model import Model
 from fastcnn.optim import SGD, Adam, AdamW, Common, Optimizer, RMSprop
@@ -77,10 +77,10 @@ class Settings:
     Raises:
         ConfigError: for a name that is unknown, a number out of range, or two settings that don't go together.
 
-    >>> Settings(lr=0).lr
+    >>> Settings(lr=-1).lr
     Traceback (most recent call last):
         ...
-    fastcnn.errors.ConfigError: settings: lr must be a positive number, got 0
+    fastcnn.errors.ConfigError: settings: lr must be a number >= 0, got -1
     """
 
     model: str = "gorgonia"
@@ -123,13 +123,13 @@ class Settings:
         for name, least in {"epochs": 1, "batch_size": 1, "limit": 1, "seed": 0}.items():
             if (name, getattr(self, name)) != ("limit", None):
                 whole(getattr(self, name), f"settings: {name}", least)
-        for name in ("lr", "eps", "clip_norm"):
+        for name in ("eps", "clip_norm"):
             if (name, getattr(self, name)) != ("clip_norm", None):
                 positive(getattr(self, name), f"settings: {name}")
         for name in ("momentum", "decay"):
             real(getattr(self, name), f"settings: {name}", "from 0 to below 1", lambda number: 0 <= number < 1)
-        for name in ("weight_decay", "l1"):
-            real(getattr(self, name), f"settings: {name}", "a number >= 0", lambda number: 0 <= number < math.inf)
+        for name in ("lr", "weight_decay", "l1"):
+            not_negative(getattr(self, name), f"settings: {name}")
         real(self.warmup, "settings: warmup", "above 0 and below 1", lambda share: 0 < share < 1)
         for name in ("dropout", "nesterov", "shuffle"):
             if not isinstance(getattr(self, name), bool):

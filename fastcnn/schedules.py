@@ -12,19 +12,23 @@ Names, arguments and values of the two here are those of ``torch.optim.lr_schedu
 
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 from fastcnn.errors import ConfigError
-from fastcnn.layers.arguments import choice, positive, real, whole
+from fastcnn.layers.arguments import choice, not_negative, real, whole
 
 Schedule = Callable[[int], float]
+MOST_CHECKED = 10_000  # steps of a run that are asked for their rate before it: milliseconds
+ROUNDING = 1e-7  # of a rate that was to be 0, as 0.3 - 3 * 0.1, in float32 too
 
 
 class OneCycleLR:
     """Up to a high learning rate, then down to almost nothing: trains small networks in few epochs.
 
     The rate rises from ``max_lr / div_factor`` to `max_lr` in the first part of the steps, and falls in the rest to
-    ``max_lr / (div_factor * final_div_factor)``, which it keeps should more steps follow.
+    ``max_lr / (div_factor * final_div_factor)``, which it keeps should more steps follow. With an infinite factor that
+    end is 0.
 
     Args:
         max_lr: The highest learning rate.
@@ -51,12 +55,12 @@ class OneCycleLR:
         div_factor: float = 25.0,
         final_div_factor: float = 1e4,
     ) -> None:
-        self.max_lr = positive(max_lr, "OneCycleLR: max_lr")
+        self.max_lr = not_negative(max_lr, "OneCycleLR: max_lr")
         self.total_steps = whole(total_steps, "OneCycleLR: total_steps")
         self.pct_start = real(pct_start, "OneCycleLR: pct_start", "above 0 and below 1", lambda part: 0 < part < 1)
         self.anneal_strategy = choice(anneal_strategy, ("cos", "linear"), "OneCycleLR: anneal_strategy")
-        self.first_lr = max_lr / positive(div_factor, "OneCycleLR: div_factor")
-        self.last_lr = self.first_lr / positive(final_div_factor, "OneCycleLR: final_div_factor")
+        self.first_lr = max_lr / _divisor(div_factor, "OneCycleLR: div_factor")
+        self.last_lr = self.first_lr / _divisor(final_div_factor, "OneCycleLR: final_div_factor")
 
     def __call__(self, step: int) -> float:
         last = self.total_steps - 1
@@ -77,7 +81,7 @@ class CosineAnnealingLR:
     Args:
         lr: The learning rate of the first step.
         T_max: After how many steps it reaches `eta_min`, which it then keeps.
-        eta_min: The learning rate at the end; above 0.
+        eta_min: The learning rate at the end; may be 0.
 
     Raises:
         ConfigError: for a number out of range.
@@ -88,9 +92,9 @@ class CosineAnnealingLR:
     """
 
     def __init__(self, lr: float, T_max: int, eta_min: float = 1e-8) -> None:
-        self.lr = positive(lr, "CosineAnnealingLR: lr")
+        self.lr = not_negative(lr, "CosineAnnealingLR: lr")
         self.T_max = whole(T_max, "CosineAnnealingLR: T_max")
-        self.eta_min = positive(eta_min, "CosineAnnealingLR: eta_min")
+        self.eta_min = not_negative(eta_min, "CosineAnnealingLR: eta_min")
 
     def __call__(self, step: int) -> float:
         way = min(1.0, step / self.T_max)
@@ -102,3 +106,30 @@ def checked_schedule(schedule: Any, who: str) -> Schedule | None:
     if schedule is None or (callable(schedule) and not isinstance(schedule, type)):
         return schedule
     raise ConfigError(f"{who}: schedule must be None or a function of a step's number, got {schedule!r}")
+
+
+def rate_at(schedule: Schedule, step: int) -> float:
+    """The learning rate of a step; what rounding left below 0 is 0.
+
+    Raises:
+        ConfigError: if the schedule gives none for it; the message names both.
+    """
+    name = f"schedule {getattr(schedule, '__name__', type(schedule).__name__)}"
+    try:
+        rate = schedule(step)
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{name}: no learning rate for step {step} (counted from 0): {what}") from error
+    if isinstance(rate, Real) and -ROUNDING <= rate < 0:
+        return 0.0
+    return not_negative(rate, f"{name}: the learning rate of step {step} (counted from 0)")
+
+
+def check_rates(schedule: Schedule, steps: range) -> None:
+    """Raise a ConfigError, as `rate_at`, if the schedule has no rate for a step; of many, some and the last are tried."""
+    for step in {*steps[:: len(steps) // MOST_CHECKED + 1], *steps[-1:]}:
+        rate_at(schedule, step)
+
+
+def _divisor(value: Any, what: str) -> float:
+    return real(value, what, "a positive number", lambda number: number > 0)

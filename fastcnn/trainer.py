@@ -9,7 +9,7 @@ needs to go on to the same bits and the same figures, but for times.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -29,7 +29,7 @@ from fastcnn.losses import Loss
 from fastcnn.metrics import BatchMetrics, EpochMetrics, History, Progress
 from fastcnn.model import Model
 from fastcnn.optim import Optimizer
-from fastcnn.schedules import Schedule, checked_schedule
+from fastcnn.schedules import Schedule, check_rates, checked_schedule, rate_at
 from fastcnn.signals import deferred
 from fastcnn.training import NonFiniteError, train_step
 
@@ -178,7 +178,8 @@ class Trainer:
             DataError: if inputs and targets differ in number, there are none, or a batch is not ``(x, y)``.
             ShapeError: if the inputs have another size than the model takes.
             DTypeError: if their dtype is another than the model's.
-            ConfigError: if `progress` is not of this optimizer, these samples or this batch size.
+            ConfigError: if `progress` is not of this optimizer, these samples or this batch size, or the schedule has
+                no learning rate for a step.
             NonFiniteError: as soon as a cost is infinite or NaN, before the update; or a weight, at the end of an
                 epoch. The message says where.
         """
@@ -189,6 +190,7 @@ class Trainer:
         self.last_epoch = self.progress.epoch + whole(epochs, "Trainer.fit: epochs")
         self.samples_in_epoch = len(train) if isinstance(train, Samples) else None
         self._check_progress()
+        self._check_schedule(train)
         self.should_stop = False
         self._recorded = None  # since it was made, the model may have changed
         before = len(self.history)
@@ -247,6 +249,15 @@ class Trainer:
                 f"Trainer: the progress has {progress.samples} samples in {progress.batch} batches, which can't be in "
                 f"batches of {self.batch_size} out of {count}; go on with the samples and the batch size of before"
             )
+
+    def _check_schedule(self, train: Samples | Batches) -> None:
+        """Raise a ConfigError if it has no learning rate for a step to come, as far as their number can be known."""
+        per_epoch = len(train) if isinstance(train, Sized) else 1
+        if isinstance(train, Samples):
+            per_epoch = -(-per_epoch // self.batch_size)
+        ahead = (self.last_epoch - self.progress.epoch) * per_epoch - self.progress.batch
+        if self.schedule is not None:
+            check_rates(self.schedule, range(self.optimizer.steps, self.optimizer.steps + ahead))
 
     def _pause(self, land: Callable[[], None]) -> None:
         """Between two steps: the one place where signals and callbacks end a run."""
@@ -363,7 +374,7 @@ class Trainer:
 
     def _before_step(self) -> None:
         if self.schedule is not None:
-            self.optimizer.lr = self.schedule(self.optimizer.steps)
+            self.optimizer.lr = rate_at(self.schedule, self.optimizer.steps)
 
     def _note(self, cost: float, count: int, steps: int) -> Taken:
         """Note the progress that a step made, before anybody hears of it; from its cost per sample."""

@@ -312,16 +312,26 @@ def test_a_state_out_of_range_is_refused_and_changes_nothing(wrong, error, messa
 # ---- what is refused -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lr", [0, -0.1, math.nan, math.inf, "0.1", None])
+@pytest.mark.parametrize("lr", [-0.1, math.nan, math.inf, "0.1", None])
 @pytest.mark.parametrize("make", [fc.SGD, fc.RMSprop, fc.Adam, fc.AdamW])
-def test_a_learning_rate_that_is_no_positive_number_is_refused(make, lr):
-    with pytest.raises(fc.ConfigError, match="lr must be a positive number"):
+def test_a_learning_rate_that_is_negative_or_no_number_is_refused(make, lr):
+    with pytest.raises(fc.ConfigError, match="lr must be a number >= 0"):
         make([fc.Parameter((2,))], lr=lr)
+
+
+@pytest.mark.parametrize("make", [fc.SGD, fc.RMSprop, fc.Adam, fc.AdamW])
+def test_at_a_learning_rate_of_0_the_weights_stay_and_the_averages_go_on(make):
+    weight = fc.Parameter((2,), fc.init.ones)
+    optimizer = make([weight], lr=0, weight_decay=0.5)
+    weight.grad = [1.0, -200.0]
+    optimizer.step()
+    assert weight.data.tolist() == [1.0, 1.0] and optimizer.steps == 1
+    assert all(array.all() for array in optimizer.state.values())
 
 
 def test_a_later_learning_rate_is_checked_too():
     optimizer = fc.SGD([fc.Parameter((2,))])
-    with pytest.raises(fc.ConfigError, match="lr must be a positive number, got nan"):
+    with pytest.raises(fc.ConfigError, match="lr must be a number >= 0, got nan"):
         optimizer.lr = math.nan
 
 

@@ -6,6 +6,7 @@ from tiny_training import Does, tiny_arrays, tiny_trainer
 
 import fastcnn as fc
 from fastcnn.checkpoint import load_checkpoint, save_checkpoint
+from fastcnn.schedules import check_rates
 
 # torch.optim.lr_scheduler of PyTorch 2.13, with cycle_momentum=False: the rate of each step.
 PYTORCH = {
@@ -52,7 +53,7 @@ def test_one_cycle_rises_falls_and_stays(strategy, share, steps):
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: fc.OneCycleLR(0, 5), "OneCycleLR: max_lr must be a positive number"),
+        (lambda: fc.OneCycleLR(-1, 5), "OneCycleLR: max_lr must be a number >= 0, got -1"),
         (lambda: fc.OneCycleLR(0.1, 0), "OneCycleLR: total_steps must be"),
         (lambda: fc.OneCycleLR(0.1, 5, 1.0), "OneCycleLR: pct_start must be above 0 and below 1"),
         (lambda: fc.OneCycleLR(0.1, 5, 0.0), "OneCycleLR: pct_start must be"),
@@ -60,7 +61,8 @@ def test_one_cycle_rises_falls_and_stays(strategy, share, steps):
         (lambda: fc.OneCycleLR(0.1, 5, div_factor=0), "OneCycleLR: div_factor must be"),
         (lambda: fc.OneCycleLR(0.1, 5, final_div_factor=-1), "OneCycleLR: final_div_factor must be"),
         (lambda: fc.CosineAnnealingLR(0.1, 1.5), "CosineAnnealingLR: T_max must be"),
-        (lambda: fc.CosineAnnealingLR(0.1, 5, 0), "CosineAnnealingLR: eta_min must be"),
+        (lambda: fc.CosineAnnealingLR(0.1, 5, -1e-9), "CosineAnnealingLR: eta_min must be a number >= 0"),
+        (lambda: fc.CosineAnnealingLR(float("inf"), 5), "CosineAnnealingLR: lr must be a number >= 0"),
         (
             lambda: tiny_trainer(schedule=0.1),
             "Trainer: schedule must be None or a function of a step's number, got 0.1",
@@ -82,10 +84,69 @@ def test_a_trainer_sets_the_rate_before_each_step_by_the_optimizers_count():
     assert seen == [0.5**step for step in range(6)]
 
 
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        (lambda step: 0.1 * step, [0.0, 0.1, 0.2]),
+        (lambda step: 0.2 - 0.1 * step, [0.2, 0.1, 0.0]),
+        (lambda step: 0.3 - 0.1 * (step + 1), [0.2, 0.1, 0.0]),  # -6e-17
+        (fc.CosineAnnealingLR(0.2, T_max=2, eta_min=0), [0.2, 0.1, 0.0]),
+        (fc.OneCycleLR(0.1, 3, 2 / 3, "linear", float("inf"), float("inf")), [0.0, 0.1, 0.0]),
+        (fc.OneCycleLR(0, 3), [0.0, 0.0, 0.0]),
+    ],
+    ids=["warm-up", "decay", "rounded decay", "cosine", "one-cycle", "frozen"],
+)
+def test_a_rate_of_0_is_a_rate_at_which_the_weights_stay(schedule, rates):
+    trainer = tiny_trainer(schedule=schedule)
+    seen = []
+
+    def note(trainer):
+        seen.append((trainer.optimizer.lr, trainer.model.arena.data.copy()))
+
+    before = trainer.model.arena.data.copy()
+    trainer.callbacks = [Does(note, epoch=1, batch=number) for number in (1, 2, 3)]
+    trainer.fit(*tiny_arrays(30))
+    np.testing.assert_allclose([lr for lr, _ in seen], rates, atol=1e-15)
+    for rate, (_, after) in zip(rates, seen, strict=True):
+        assert (after == before).all() == (rate == 0)
+        before = after
+
+
+def from_a_list(step):
+    return [0.1, 0.1, 0.1, 0.1][step]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "says"),
+    [
+        (lambda step: 0.5 - 0.125 * step, r"schedule <lambda>: the learning rate of step 5 .* >= 0, got -0.125"),
+        (lambda step: float("nan") if step == 2 else 0.1, "the learning rate of step 2 .* got nan"),
+        (lambda step: None, "the learning rate of step 0 .* got None"),
+        (from_a_list, "schedule from_a_list: no learning rate for step .* IndexError: list index out of range"),
+        (lambda step: 0.1 / step, "step 0 .* ZeroDivisionError: "),
+    ],
+)
+@pytest.mark.parametrize("in_batches", [False, True])
+def test_a_schedule_that_gives_no_rate_for_a_step_is_refused_before_the_first(schedule, says, in_batches):
+    trainer = tiny_trainer(schedule=schedule)
+    x, y = tiny_arrays(30)
+    data = ([(x[first : first + 10], y[first : first + 10]) for first in (0, 10, 20)],) if in_batches else (x, y)
+    with pytest.raises(fc.ConfigError, match=says):
+        trainer.fit(*data, epochs=2)
+    assert trainer.optimizer.steps == trainer.progress.steps == 0
+
+
+def test_of_a_long_run_the_last_step_is_looked_at_and_few_others():
+    seen = []
+    check_rates(lambda step: seen.append(step) or 0.1, range(7, 10_000_000))
+    assert seen[0] == 7 and 9_999_999 in seen and len(seen) <= 10_001
+
+
 def test_a_schedule_that_gives_no_rate_ends_training_between_two_steps():
-    trainer = tiny_trainer(schedule=lambda step: 0.1 if step < 2 else 0.0)
-    with pytest.raises(fc.ConfigError, match="RMSprop: lr must be a positive number, got 0"):
-        trainer.fit(*tiny_arrays(50))
+    trainer = tiny_trainer(schedule=lambda step: 0.1 if step < 2 else -1)
+    x, y = tiny_arrays(50)
+    with pytest.raises(fc.ConfigError, match=r"schedule <lambda>: the learning rate of step 2 .* >= 0, got -1"):
+        trainer.fit(batch for batch in zip(np.split(x, 5), np.split(y, 5), strict=True))
     assert trainer.optimizer.steps == trainer.progress.steps == 2 and not trainer.in_step
 
 

@@ -19,6 +19,11 @@ def positive(value: Any, what: str) -> float:
     return real(value, what, "a positive number", lambda number: 0 < number < float("inf"))
 
 
+def not_negative(value: Any, what: str) -> float:
+    """The value as a float, if it is 0 or a positive and finite number."""
+    return real(value, what, "a number >= 0", lambda number: 0 <= number < float("inf"))
+
+
 def choice(value: Any, allowed: Sequence[str], what: str) -> str:
     """The value, if it is one of those allowed."""
     if isinstance(value, str) and value in allowed:
