@@ -12,6 +12,8 @@ def checked(who, name, array, dtype=None):
     """`array`, if it is one of `dtype`, or of float32 or float64 where none is given."""
     if not isinstance(array, cnp.ndarray):
         raise DTypeError(f"{who}: {name} must be a NumPy array, got {type(array).__name__}")
+    if not cnp.PyArray_CheckExact(array):
+        unmasked(who, name, array)
     cdef int kind = cnp.PyArray_TYPE(array)
     if (kind != cnp.NPY_FLOAT32 and kind != cnp.NPY_FLOAT64) or not cnp.PyArray_ISNOTSWAPPED(array):
         raise DTypeError(f"{who}: {name} must be float32 or float64, got {array.dtype}; convert it with .astype")
@@ -19,6 +21,15 @@ def checked(who, name, array, dtype=None):
         raise DTypeError(
             f"{who}: {name} is {array.dtype} but its partner is {dtype}; convert one of them with .astype")
     return array
+
+
+def unmasked(who, name, values):
+    """A DTypeError if an array is, or a list holds, one of numpy.ma: kernels don't know of masks."""
+    if isinstance(values, np.ma.MaskedArray) or (
+            isinstance(values, list | tuple) and any(isinstance(value, np.ma.MaskedArray) for value in values)):
+        raise DTypeError(
+            f"{who}: {name} must be a plain array, got a masked one, whose mask would be lost; "
+            "fill it first, as by .filled(0)")
 
 
 def plain(cnp.ndarray array):

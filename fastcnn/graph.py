@@ -20,7 +20,9 @@ class Sequential(Model):
             here and now and inputs must have it; without, each new sample shape is checked when it comes
             first.
         dtype: float32 or float64: of the parameters, and of the inputs from then on.
-        seed: Decides the starting weights, and the dropout masks in training.
+        seed: Decides the starting weights, the dropout masks in training, and the order of a trainer's batches. Two
+            models of one seed, as two made without, are twins that learn the same: give each member of an ensemble
+            its own.
         name: For messages and summaries.
 
     All parameters lie in one flat `arena` (see `fastcnn.layers.parameter`), unless the chain is part of
@@ -37,6 +39,12 @@ class Sequential(Model):
     (5, 10)
     >>> [parameter.name for parameter in model.parameters()]
     ['conv1.weight', 'conv1.bias', 'linear1.weight', 'linear1.bias']
+
+    An ensemble, whose answer is the mean of its members':
+
+    >>> members = [fc.Sequential(fc.Linear(4, 3), fc.Softmax(), seed=seed) for seed in range(5)]
+    >>> np.mean([member(np.ones((2, 4), np.float32)) for member in members], axis=0).shape
+    (2, 3)
     """
 
     def __init__(
@@ -63,7 +71,7 @@ class Graph(Model):
         outputs: A node, or a list of nodes for several outputs: then the model gives a tuple of arrays, its
             backward takes one, and `fastcnn.MultiLoss` makes one cost of them.
         dtype: float32 or float64: of the parameters and of inputs.
-        seed: Decides the starting weights, and the dropout masks in training.
+        seed: Decides the starting weights and more; without one of their own two models are twins, see `Sequential`.
         name: For messages and summaries.
 
     Layers are named and computed in the order in which they were called. Shapes are checked when the graph is built.

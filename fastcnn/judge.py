@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastcnn.backends.arrays import array_of
 from fastcnn.backends.choice import host
 from fastcnn.data.samples import Batches, Samples, checked_batches, labels_of
 from fastcnn.errors import ConfigError, DataError, ShapeError
@@ -101,7 +102,7 @@ class Judge:
         if self.metric is None:
             return None
         if callable(self.metric):
-            values = np.asarray(self.metric(outputs, targets))
+            values = array_of(self.metric(outputs, targets), "metric", "result")
             if values.shape != (count,):
                 raise ShapeError(f"metric: expected a number for each of {count} samples, got shape {values.shape}")
             return values
@@ -133,7 +134,7 @@ def _batches(samples: Samples | Batches, at_most: int | None) -> Iterator[tuple[
         count = len(samples) if at_most is None else min(len(samples), at_most)
         for first in range(0, count, EVALUATION_BATCH):
             which = slice(first, min(first + EVALUATION_BATCH, count))
-            labels = None if samples.labels is None else samples.labels[which]
+            labels = None if samples.labels is None else array_of(samples.labels, "evaluate", "labels")[which]
             yield samples.inputs(which), samples.targets(which), labels
         return
     for x, y in checked_batches(samples, "evaluation"):

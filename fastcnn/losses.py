@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcnn import ops
+from fastcnn.backends.arrays import array_of
 from fastcnn.backends.choice import as_array, beside, host, on_device
 from fastcnn.errors import ConfigError, DTypeError, ShapeError
 from fastcnn.layers.arguments import choice, real
@@ -70,7 +71,7 @@ class Loss:
         if self.reduction == "none":
 
             def backward_each(dvalue: Array) -> Array:
-                dvalue = beside(as_array(dvalue), logits)
+                dvalue = beside(as_array(dvalue, self.who, "dvalue"), logits)
                 if on_device(dvalue) and not on_device(logits):
                     raise DTypeError(f"{self.who}: dvalue is on the GPU, the logits are not; use dvalue.numpy()")
                 if (dvalue.shape, dvalue.dtype) != (losses.shape, logits.dtype):
@@ -106,14 +107,14 @@ class Loss:
 
     def _one_array(self, name: str, values: Any) -> Array:
         if on_device(values):
-            array: Array = as_array(values) if name == "outputs" else host(values)
+            array: Array = as_array(values, self.who, name) if name == "outputs" else host(values)
             return array
         several = isinstance(values, tuple | list) and any(
             on_device(part) or (isinstance(part, np.ndarray) and part.ndim) for part in values
         )
         if not several:
             with suppress(ValueError):  # of rows that differ in length
-                return np.asarray(values)
+                return array_of(values, self.who, name)
         raise ShapeError(
             f"{self.who}: expected one array of {name}, got a {type(values).__name__} of {len(values)}; "
             "for a model of several outputs use MultiLoss"

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastcnn import cuda, fuse, summary, watch
+from fastcnn.backends.arrays import array_of, holds
 from fastcnn.backends.choice import as_array, host, on_device
 from fastcnn.backends.cuda.kernels import FILES
-from fastcnn.errors import ConfigError, DTypeError, ShapeError
+from fastcnn.errors import ConfigError, DataError, DTypeError, ShapeError
 from fastcnn.execution import Execution
 from fastcnn.frozen import Frozen
 from fastcnn.fuse import ConvStage
@@ -242,7 +243,7 @@ class Model(Layer):
         return places, names[self.outputs[0]]
 
     def _checked(self, x: Array) -> Array:
-        x = as_array(x)
+        x = as_array(x, self.who, "input")
         if on_device(x) != self.on_device:
             where, mend = ("CPU", "to('cuda')") if on_device(x) else ("GPU", "fastcnn.cuda.to_device, for its input")
             raise ConfigError(f"{self.who}: is on the {where}, its input is not; use {mend}")
@@ -278,10 +279,12 @@ class Model(Layer):
 
         Raises:
             ShapeError: lists every name that is missing, is unknown, or has another shape.
+            DataError: for a NaN, or what is infinite, also once it is of the model's dtype.
+            DTypeError: for a masked array.
         """
         if not isinstance(state, Mapping):
             raise ConfigError(f"{self.who}: expected a dict of arrays by name, got {type(state).__name__}")
-        arrays = {name: np.asarray(values) for name, values in state.items()}
+        arrays = {name: array_of(values, self.who, str(name)) for name, values in state.items()}
         own = dict(self.named_parameters())
         problems = [f"{name} is missing" for name in own if name not in arrays]
         for name, values in arrays.items():
@@ -293,6 +296,12 @@ class Model(Layer):
                 problems.append(f"{name} holds {values.dtype} instead of real numbers")
         if problems:
             raise ShapeError(f"{self.who}: the state dict does not fit: {'; '.join(problems)}")
+        for name, values in arrays.items():
+            if not holds(self.dtype, values):
+                worst = values[~(abs(values) <= np.finfo(self.dtype).max)][0]
+                raise DataError(
+                    f"{self.who}: {name} must hold finite numbers of {self.dtype}, got {worst}; use an undamaged state"
+                )
         for name, values in arrays.items():
             own[name].data = values
 

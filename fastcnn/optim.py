@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypedDict, Unpack
 import numpy as np
 
 from fastcnn import ops
+from fastcnn.backends.arrays import array_of, holds
 from fastcnn.backends.choice import beside, host
 from fastcnn.errors import ConfigError, DataError, DTypeError, ShapeError
 from fastcnn.layers.arguments import not_negative, positive, real, whole
@@ -145,16 +146,17 @@ class Optimizer:
         Raises:
             ShapeError: if the arrays are not those of this optimizer and these parameters.
             DataError: if one holds anything but finite numbers.
+            DTypeError: if one is masked.
             ConfigError: if the steps are no whole number.
         """
-        arrays = {name: np.asarray(values) for name, values in state.items()}
+        arrays = {name: array_of(values, self.who, name) for name, values in state.items()}
         expected = {name: array.shape for name, array in self.state_dict().items()}
         got = {name: array.shape for name, array in arrays.items()}
         if got != expected:
             raise ShapeError(f"{self.who}: the state does not fit: expected {expected}, got {got}")
         steps = whole(arrays.pop("steps"), f"{self.who}: steps", least=0)
         for name, values in arrays.items():
-            if values.dtype.kind not in "fiu" or not (abs(values) <= np.finfo(self.state[name].dtype).max).all():
+            if values.dtype.kind not in "fiu" or not holds(self.state[name].dtype, values):
                 raise DataError(f"{self.who}: {name} must hold finite numbers; use an undamaged state")
         self.steps = steps
         for name, values in arrays.items():

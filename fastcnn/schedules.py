@@ -126,7 +126,7 @@ def rate_at(schedule: Schedule, step: int) -> float:
 
 
 def check_rates(schedule: Schedule, steps: range) -> None:
-    """Raise a ConfigError, as `rate_at`, if the schedule has no rate for a step; of many, some and the last are tried."""
+    """Raise a ConfigError, as `rate_at`, if the schedule has no rate for a step; of many some are tried."""
     for step in {*steps[:: len(steps) // MOST_CHECKED + 1], *steps[-1:]}:
         rate_at(schedule, step)
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from fastcnn.architecture import Classes, describe, one_line, rebuild
 from fastcnn.atomic import replacing
+from fastcnn.backends.arrays import array_of
 from fastcnn.backends.choice import host
 from fastcnn.errors import ConfigError, DataError
 from fastcnn.init import zeros
@@ -143,9 +144,9 @@ def write_model_file(
 
     tensors = {name: host(parameter.data) for name, parameter in model.named_parameters()}
     for name, array in arrays.items():
-        if np.asarray(array).dtype.name not in DTYPES:
-            raise ConfigError(f"{who}: expected {', '.join(DTYPES)} arrays, got {np.asarray(array).dtype} as {name!r}")
-        tensors[OPTIMIZER + name] = array
+        tensors[OPTIMIZER + name] = array_of(array, who, name)
+        if (dtype := tensors[OPTIMIZER + name].dtype).name not in DTYPES:
+            raise ConfigError(f"{who}: expected {', '.join(DTYPES)} arrays, got {dtype} as {name!r}")
     try:
         rows_first = {name: np.asarray(array, order="C") for name, array in tensors.items()}
         content = to_safetensors(rows_first, {"fastcnn": description})

@@ -1,5 +1,6 @@
 """The README: its Python runs as it stands, and what it names is there."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -25,10 +26,13 @@ def elsewhere(tmp_path, monkeypatch):
 
 def test_its_python_runs_from_top_to_bottom(elsewhere, capsys):
     names = {}
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 6
     for block in BLOCKS:
         exec(compile(block, "README.md", "exec"), names)
     assert names["history"].best.test_accuracy > 0.9
+    weights = [member.arena.data for member in names["members"]]
+    assert all((one != other).any() for one, other in itertools.combinations(weights, 2))
+    assert (names["together"].argmax(axis=1) == names["test_y"]).mean() > 0.8
     assert (names["digit"].argmax(axis=1) == names["test_y"]).mean() > 0.8
     printed = capsys.readouterr().out
     assert "Wrong: the gradient of the input is off at 150 of 150 entries, most at " in printed

@@ -225,6 +225,35 @@ def test_a_state_dict_that_does_not_fit_changes_nothing_and_lists_every_problem(
         np.testing.assert_array_equal(model.state_dict()[name], values)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("wrong", ["nan", "inf", "-inf"])
+def test_a_state_dict_with_what_is_no_finite_number_of_the_dtype_changes_nothing(dtype, wrong):
+    model = small_model(seed=1, dtype=dtype)
+    before = model.state_dict()
+    state = small_model(seed=2, dtype=dtype).state_dict()
+    state["linear1.bias"][3] = float(wrong)
+    with pytest.raises(fc.DataError, match=f"linear1.bias must hold finite numbers of {dtype}, got {wrong}; use"):
+        model.load_state_dict(state)
+    for name, values in before.items():
+        np.testing.assert_array_equal(model.state_dict()[name], values)
+
+
+def test_a_state_dict_in_double_precision_beyond_single_is_refused_and_its_largest_taken():
+    model = small_model()
+    state = {name: values.astype(np.float64) for name, values in model.state_dict().items()}
+    state["conv1.bias"][0] = 1e300
+    with pytest.raises(fc.DataError, match=r"conv1.bias must hold finite numbers of float32, got 1e\+300"):
+        model.load_state_dict(state)
+    state["conv1.bias"][0] = np.finfo(np.float32).max
+    model.load_state_dict(state)
+    assert model.layers[0].bias.data[0] == np.finfo(np.float32).max
+
+
+def test_without_seeds_two_models_are_twins_and_with_two_they_are_not():
+    assert (small_model().arena.data == small_model().arena.data).all()
+    assert (small_model(seed=0).arena.data != small_model(seed=1).arena.data).any()
+
+
 def test_the_summary_shows_shapes_parameters_and_work():
     lines = fc.models.gorgonia(dropout=False).summary().splitlines()
     conv2 = next(line for line in lines if line.startswith("conv2"))

@@ -12,6 +12,7 @@ import numpy as np
 from fastcnn._core import checked as checked
 from fastcnn._core import plain as plain
 from fastcnn._core import same_shape as same_shape
+from fastcnn._core import unmasked as unmasked
 from fastcnn.errors import ConfigError, ShapeError
 
 Array = np.ndarray[Any, Any]
@@ -42,6 +43,18 @@ def real(
             if fits(float(value)):
                 return float(value)
     raise ConfigError(f"{what} must be {expected}, got {value!r}")
+
+
+def array_of(values: Any, who: str, name: str) -> Array:
+    """The values as an array of NumPy's; a DTypeError if they come with a mask, which that would lose."""
+    if type(values) is not np.ndarray:
+        unmasked(who, name, values)
+    return np.asarray(values)
+
+
+def holds(dtype: np.dtype[Any], values: Array) -> bool:
+    """Whether all values are finite numbers, in an array of `dtype` too."""
+    return bool((abs(values) <= np.finfo(dtype).max).all())
 
 
 def addressable(who: str, shape: tuple[int, ...]) -> None:

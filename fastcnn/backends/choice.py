@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastcnn.backends import cpu
+from fastcnn.backends.arrays import array_of
 
 
 def backend_of(array: Any) -> Any:
@@ -24,11 +25,9 @@ def on_device(array: Any) -> bool:
     return backend_of(array) is not cpu
 
 
-def as_array(values: Any) -> Any:
+def as_array(values: Any, who: str, name: str) -> Any:
     """The values as an array of NumPy's, or a `DeviceArray`, over the memory of another library's on the GPU."""
-    if isinstance(values, np.ndarray):
-        return values
-    return _there(values) if on_device(values) else np.asarray(values)
+    return _there(values) if on_device(values) else array_of(values, who, name)
 
 
 def host(array: Any) -> Any:

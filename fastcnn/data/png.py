@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastcnn.atomic import replacing
+from fastcnn.backends.arrays import array_of, unmasked
 from fastcnn.errors import DataError, DTypeError, ShapeError
 from fastcnn.layers.arguments import whole
 
@@ -161,7 +162,7 @@ def _font(size: int) -> "FreeTypeFont | ImageFont":
 
 def _one_each(values: ArrayLike, what: str, count: int, dimensions: int) -> NDArray[Any]:
     """The values as an array, if there is one, or a row of them, for each image."""
-    array = np.asarray(values)
+    array = array_of(values, "contact_sheet", what)
     if array.ndim != dimensions or len(array) != count:
         raise ShapeError(
             f"contact_sheet: expected {what} for {count} images, got shape {array.shape}; give each image its own"
@@ -170,6 +171,7 @@ def _one_each(values: ArrayLike, what: str, count: int, dimensions: int) -> NDAr
 
 
 def _check_bytes(images: Bytes, who: str) -> None:
+    unmasked(who, "images", images)
     if images.dtype != np.uint8:
         raise DTypeError(f"{who}: expected uint8 images, got {images.dtype}; pass the unscaled bytes")
 

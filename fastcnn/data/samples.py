@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcnn.backends.arrays import array_of
 from fastcnn.backends.cpu.pixels import look_up
 from fastcnn.data.transforms import SCALINGS, check_labels, pixel_table, soft_targets
 from fastcnn.errors import ConfigError, DataError, DTypeError
@@ -80,8 +81,8 @@ class ArraySamples:
     """
 
     def __init__(self, x: Any, y: Any) -> None:
-        self.x = np.asarray(x)
-        self.y = _as_targets(y)
+        self.x = array_of(x, "ArraySamples", "x")
+        self.y = _as_targets(y, "ArraySamples")
         for part in self.y if isinstance(self.y, tuple) else (self.y,):
             if self.x.ndim == 0 or part.ndim == 0 or len(part) != len(self.x):
                 raise DataError(
@@ -141,8 +142,8 @@ class ImageSamples:
         targets: str = "soft",
         classes: int = 10,
     ) -> None:
-        self.images = np.asarray(images)
-        self.labels = np.asarray(labels)
+        self.images = array_of(images, "ImageSamples", "images")
+        self.labels = array_of(labels, "ImageSamples", "labels")
         self.dtype = float_dtype(dtype, "ImageSamples: dtype").name
         self.scaling = choice(scaling, SCALINGS, "ImageSamples: scaling")
         self.form = choice(targets, FORMS, "ImageSamples: targets")
@@ -245,12 +246,13 @@ def checked_batches(batches: Batches, when: str) -> Iterator[tuple[Array, Target
     """
     number = 0
     for number, batch in enumerate(batches, start=1):
+        who = f"batch {number} of {when}"
         if not (isinstance(batch, tuple | list) and len(batch) == 2):
             what = f"{len(batch)} items" if isinstance(batch, tuple | list) else type(batch).__name__
-            raise DataError(f"batch {number} of {when}: expected a pair (x, y), got {what}")
-        x, y = np.asarray(batch[0]), _as_targets(batch[1])
+            raise DataError(f"{who}: expected a pair (x, y), got {what}")
+        x, y = array_of(batch[0], who, "x"), _as_targets(batch[1], who)
         if x.ndim == 0 or not len(x):
-            raise DataError(f"batch {number} of {when}: expected samples, got an x of shape {x.shape}")
+            raise DataError(f"{who}: expected samples, got an x of shape {x.shape}")
         yield x, y
     if not number:
         raise DataError(
@@ -259,7 +261,9 @@ def checked_batches(batches: Batches, when: str) -> Iterator[tuple[Array, Target
         )
 
 
-def _as_targets(y: Any) -> Targets:
+def _as_targets(y: Any, who: str) -> Targets:
     """A tuple for several outputs, which may come as a list of arrays; else an array, also of a list of numbers."""
     several = isinstance(y, list) and y and all(isinstance(part, np.ndarray) and part.ndim for part in y)
-    return tuple(np.asarray(part) for part in y) if isinstance(y, tuple) or several else np.asarray(y)
+    if isinstance(y, tuple) or several:
+        return tuple(array_of(part, who, f"y[{index}]") for index, part in enumerate(y))
+    return array_of(y, who, "y")

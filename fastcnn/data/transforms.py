@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastcnn.backends.arrays import array_of
 from fastcnn.backends.cpu.pixels import look_up
 from fastcnn.errors import ConfigError, DataError, DTypeError
 
@@ -64,6 +65,7 @@ def scale_pixels(images: NDArray[np.uint8], scaling: str, dtype: DTypeLike) -> N
     >>> scale_pixels(np.array([[0, 51, 255]], np.uint8), "unit", "float32")
     array([[0. , 0.2, 1. ]], dtype=float32)
     """
+    images = array_of(images, "scale_pixels", "images")
     if images.dtype != np.uint8:
         raise DTypeError(f"scale_pixels: expected uint8 images, got {images.dtype}; pass the unscaled bytes")
     return look_up(pixel_table(scaling, dtype), np.atleast_1d(images)).reshape(images.shape)
@@ -88,7 +90,7 @@ def soft_targets(labels: NDArray[np.integer[Any]], dtype: DTypeLike, classes: in
     array([[0.1, 0.9, 0.1],
            [0.9, 0.1, 0.1]])
     """
-    labels = np.asarray(labels)
+    labels = array_of(labels, "soft_targets", "labels")
     if not np.issubdtype(labels.dtype, np.integer):
         raise DTypeError(f"soft_targets: expected integer labels, got {labels.dtype}; convert the labels")
     if labels.ndim != 1:

@@ -151,7 +151,7 @@ class Layer:
             )
         if any(isinstance(item, Node) for item in x):
             return Node(self, x)
-        arrays = tuple(as_array(item) for item in x)
+        arrays = tuple(as_array(item, self.who, "input") for item in x)
         shapes = tuple(array.shape for array in arrays)
         self.output_shape(shapes if self.takes_many else shapes[0])
         return self.forward(arrays if self.takes_many else arrays[0], None)[0]

@@ -125,7 +125,7 @@ class Parameter:
             return self.arena or Arena([self])
 
     def _copy(self, values: Any, target: Array, which: str) -> None:
-        values = as_array(values)
+        values = as_array(values, self.name, which)
         if values.shape != self.shape:
             raise ShapeError(f"{self.name}.{which}: expected shape {self.shape}, got {values.shape}")
         target[...] = values

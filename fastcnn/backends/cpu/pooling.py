@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastcnn import _core
-from fastcnn.backends.arrays import Array, checked, plain, same_shape
+from fastcnn.backends.arrays import Array, checked, plain, same_shape, unmasked
 from fastcnn.backends.shapes import Size, dims, pool_shape
 from fastcnn.errors import DTypeError, ShapeError
 
@@ -17,6 +17,7 @@ def argmax_of(who: str, argmax: Array, shape: _core.PoolShape) -> Array:
 
 def window_bytes(who: str, name: str, array: Array, shape: _core.PoolShape) -> Array:
     """The same of any array with a byte for each window."""
+    unmasked(who, name, array)
     if not isinstance(array, np.ndarray) or array.dtype != np.uint8:
         raise DTypeError(f"{who}: {name} must be the uint8 array that the forward returned")
     same_shape(who, name, array, shape.output, "input {}", shape.input)

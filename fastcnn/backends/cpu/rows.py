@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastcnn import _core
-from fastcnn.backends.arrays import Array, checked, plain, same_shape
+from fastcnn.backends.arrays import Array, checked, plain, same_shape, unmasked
 from fastcnn.errors import ShapeError
 
 
@@ -51,6 +51,7 @@ def _targets(who: str, logits: Array, target: Array) -> tuple[Array | None, Arra
     """(class indices, None) or (None, soft targets), whichever `target` holds."""
     rows, classes = logits.shape
     if isinstance(target, np.ndarray) and target.dtype.kind in "iu":
+        unmasked(who, "target", target)
         same_shape(who, "target", target, (rows,), "logits {}", logits.shape)
         if rows and (target.min() < 0 or target.max() >= classes):
             raise bad_index(who, logits.shape, target)

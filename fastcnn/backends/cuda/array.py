@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from fastcnn.backends.arrays import array_of
 from fastcnn.backends.cuda import device, exchange
 from fastcnn.errors import DTypeError, ShapeError
 
@@ -201,7 +202,7 @@ def to_device(values: Any) -> DeviceArray:
         return _shared(exchange.from_interface(values, device.current().finish))
     if not isinstance(values, np.ndarray) and exchange.dlpack_device(values) == device.current().place:
         return _shared(exchange.from_dlpack(values, device.current().finish))
-    values = np.asarray(values)
+    values = array_of(values, "to_device", "values")
     if values.dtype.kind not in "iuf":
         raise DTypeError(f"to_device: elements of type {values.dtype} are not supported")
     return empty(values.shape, values.dtype).write(values)
