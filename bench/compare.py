@@ -38,7 +38,7 @@ from contestants import MOST_BUSY, Failed, Worker, environment, positive, timed
 from networks import NETWORKS, default_batch, make_job
 from report import draw, joined, row_line, table
 
-from fastcnn.config import available_cpus
+from fastcnn.cpus import available_cpus
 
 OURS = "fastcnn"
 MODULES = {  # by the name of a contestant, the module of bench/peers that runs it

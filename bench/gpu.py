@@ -32,7 +32,7 @@ from report import table
 
 import fastcnn as fc
 from fastcnn.backends.cuda import device
-from fastcnn.config import available_cpus
+from fastcnn.cpus import available_cpus
 
 OURS, NETWORK = "fastcnn", "gorgonia"
 WARM_UP = 10  # steps before kernels are timed, so that some outputs of ReLU are zeros

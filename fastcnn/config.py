@@ -4,17 +4,16 @@ Imported once by the package: picks the best kernels this CPU has, or those that
 as this process may use, or as FASTCNN_NUM_THREADS (or else OMP_NUM_THREADS) says.
 """
 
-import math
 import os
 import platform
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from fastcnn import _core
+from fastcnn.cpus import available_cpus
 from fastcnn.errors import ConfigError
 
 __version__ = "0.6.0"
@@ -35,27 +34,6 @@ def _openmp_count() -> int | None:
     """The number of threads that OMP_NUM_THREADS holds; it is not ours, so nonsense in it is not our business."""
     text = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # may be a list, one level each
     return int(text) if text.isdecimal() and int(text) >= 1 else None
-
-
-def _cgroup_quota() -> float:
-    """CPUs' worth of time that the container grants, infinity where it sets no limit."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()  # cgroup v2
-    except (OSError, ValueError):
-        try:
-            folder = Path("/sys/fs/cgroup/cpu")  # cgroup v1
-            quota = Path(folder, "cpu.cfs_quota_us").read_text().strip()
-            period = Path(folder, "cpu.cfs_period_us").read_text().strip()
-        except OSError:
-            return math.inf
-    return math.inf if quota in ("max", "-1") else int(quota) / int(period)
-
-
-def available_cpus() -> int:
-    """CPUs that this process may use: its affinity mask, or the container's quota if that is less."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _cgroup_quota()
-    return affinity if quota == math.inf else max(1, min(affinity, math.ceil(quota)))
 
 
 def default_threads() -> int:

@@ -16,7 +16,7 @@ from fastcnn.backends.cuda.arguments import launch, real_of
 from fastcnn.backends.cuda.array import DeviceArray, to_device
 from fastcnn.backends.cuda.kernels import steps as kernels
 from fastcnn.backends.cuda.steps import Record, clock, kernels_of
-from fastcnn.config import available_cpus
+from fastcnn.cpus import available_cpus
 from fastcnn.data.device_images import DeviceImages
 from fastcnn.layers import Training
 from fastcnn.losses import Loss
