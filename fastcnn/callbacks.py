@@ -56,11 +56,13 @@ class ProgressBar(Callback):
         self._task: TaskID | None = None
 
     def on_start(self, trainer: Trainer) -> None:
-        from rich.console import Console  # here, for whoever imports fastcnn need not have it
+        # Here, for whoever imports fastcnn need not have rich.
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+        from fastcnn.terminal import Terminal
+
         if self.console is None:
-            self.console = Console()
+            self.console = Terminal()
         columns = (
             TextColumn("{task.description}"), BarColumn(),
             TextColumn("{task.completed} samples, {task.fields[speed]}/s"), TimeRemainingColumn(),

@@ -5,26 +5,24 @@ Ctrl-C, 143 by SIGTERM, 129 by SIGHUP. Each but the first comes with one line on
 reader of a pipe goes away (``| head``) the command ends with 1 and says nothing.
 """
 
-import json
 import math
-import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fastcnn.data.download import Progress as DownloadProgress
 from fastcnn.errors import FastcnnError
 from fastcnn.metrics import BatchMetrics, EpochMetrics, in_json
 from fastcnn.places import cache_dir
+from fastcnn.terminal import Terminal, complain, give_up_unwritable_output, prepare_streams, say_json
 from fastcnn.trainer import Callback, Trainer
 
 DIVERGED, REFUSED = 1, 2
@@ -37,7 +35,7 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 def exit_code_of(command: Callable[[], int]) -> int:
     """Run a command; what it raises on purpose becomes a line on stderr and an exit code."""
-    _replace_closed_streams()
+    prepare_streams()
     code = REFUSED
     try:
         code = command()
@@ -57,7 +55,7 @@ def exit_code_of(command: Callable[[], int]) -> int:
         complain(f"error: cannot read or write{where}: {error.strerror or error}")
     except MemoryError as error:
         complain(f"error: not enough memory ({error}); use a smaller --batch-size, or --limit")
-    _give_up_unwritable_output()
+    give_up_unwritable_output()
     return code
 
 
@@ -71,12 +69,6 @@ def options_of(app: typer.Typer, arguments: Sequence[str] | None, program: str) 
     if isinstance(made, int) and made > 128:
         raise KeyboardInterrupt(made - 128)
     return None if isinstance(made, int) else made
-
-
-def complain(message: str) -> None:
-    """One line on stderr, whatever the message holds; nothing where nobody can read it any more."""
-    with suppress(OSError):
-        print(" ".join(message.split()), file=sys.stderr)
 
 
 def heed_signals() -> None:
@@ -104,26 +96,11 @@ def interrupted_code(interrupt: BaseException) -> int:
     return 128 + int(*interrupt.args or (signal.SIGINT,))
 
 
-def _replace_closed_streams() -> None:
-    """Where stdout or stderr was closed by the caller (``>&-``), Python has None: let output go nowhere instead."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  (it stays open)
-
-
-def _give_up_unwritable_output() -> None:
-    """Where stdout can't be written, see that Python doesn't try, and complain, once more at its exit."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 @contextmanager
-def downloads_shown(console: Console) -> Iterator[DownloadProgress]:
+def downloads_shown(console: Terminal) -> Iterator[DownloadProgress]:
     """A function to tell how a download goes: names each server, then shows a bar a file, or a line for want of one."""
     bars = Progress(
-        TextColumn("downloading {task.description}"),
+        TextColumn("downloading {task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TimeRemainingColumn(),
@@ -161,12 +138,12 @@ class TrainingReport(Callback):
         console: Where to.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Terminal) -> None:
         self.console = console
         self.bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.fields[speed]} images/s, ETA"),
+            TextColumn("{task.fields[speed]} images/s, ETA", markup=False),
             TimeRemainingColumn(),
             console=console,
             transient=True,
@@ -210,7 +187,9 @@ class CompileReport(Callback):
     def on_compile(self, trainer: Trainer, done: int, total: int) -> None:
         if not done:
             self.started = time.monotonic()
-            complain(f"compiling {total} kernels for the GPU; they are kept in {str(cache_dir())!r}")
+            folder = cache_dir()
+            kept = f"they are kept in {str(folder)!r}" if folder else "set FASTCNN_CACHE_DIR to a folder to keep them"
+            complain(f"compiling {total} kernels for the GPU; {kept}")
         elif done == total:
             complain(f"compiled in {time.monotonic() - self.started:.0f} s")
 
@@ -223,8 +202,8 @@ class JsonReport(Callback):
 
     def tell(self, event: str, **entries: Any) -> None:
         """Print an object, at once."""
-        print(json.dumps({"event": event} | entries), flush=True)
+        say_json({"event": event} | entries)
 
 
-def _shows_bars(console: Console) -> bool:
+def _shows_bars(console: Terminal) -> bool:
     return console.is_interactive and not console.quiet

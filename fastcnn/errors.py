@@ -1,12 +1,17 @@
 """The exceptions that fastcnn raises: one base class, each kind also the built-in that Python users expect.
 
 Every message is one line that says who complains, what was expected, what came, and how to mend it; the command
-line prints that line alone and exits with code 2.
+line prints that line alone and exits with code 2. What a message quotes from a file can't steer a terminal.
 """
+
+from fastcnn.printable import printable
 
 
 class FastcnnError(Exception):
     """Base of every error that fastcnn raises on purpose."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ShapeError(FastcnnError, ValueError):

@@ -1,6 +1,5 @@
 """The command line ``python -m fastcnn.evaluate``: how good a trained model is, and what it takes for what."""
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,15 +9,15 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.console import Console
 
 from fastcnn.classifier import load_classifier
 from fastcnn.console import downloads_shown, exit_code_of, heed_signals, options_of
 from fastcnn.data import Dataset, contact_sheet, load_dataset, save_png
 from fastcnn.data.transforms import check_labels
 from fastcnn.errors import ConfigError
-from fastcnn.options import RunOrFile, Scaling, whole_number
+from fastcnn.options import RunOrFile, Scaling, full_path, whole_number
 from fastcnn.tables import table
+from fastcnn.terminal import Terminal, say, say_json
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -96,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _picture(text: str) -> Path:
     """The path of a PNG that can be: whatever else is in the way of that shows before the work, not after it."""
-    path = Path(text)
+    path = full_path(text)
     if path.suffix.lower() != ".png":
         raise typer.BadParameter(f"expected a name that ends in .png, got {text!r}")
     if not path.parent.is_dir():
@@ -136,7 +135,7 @@ def evaluate(options: Options) -> int:
     classifier = load_classifier(options.model, options.scaling)
     if options.data_dir == "":
         raise ConfigError("--data-dir: expected the path of a folder, got ''; see --help")
-    with downloads_shown(Console(stderr=options.json, highlight=False, markup=False, soft_wrap=True)) as progress:
+    with downloads_shown(Terminal(stderr=options.json)) as progress:
         data = load_dataset(options.dataset, options.data_dir, progress)
     check_labels(data.test_labels, classifier.classes, f"evaluate {str(classifier.path)!r}")
     verdict = judge(classifier.probabilities(data.test_images), data.test_labels)
@@ -144,14 +143,14 @@ def evaluate(options: Options) -> int:
     if options.sheet and worst:
         save_png(options.sheet, _sheet(worst, data))
     if options.json:
-        print(json.dumps(_as_json(str(classifier.path), data, verdict, worst)))
+        say_json(_as_json(str(classifier.path), data, verdict, worst))
         return 0
-    print(
+    say(
         f"model  {str(classifier.path)!r}\ndata   {data.origin}\n\n{_confusion(verdict)}\n\n{_mistakes(verdict, worst)}"
     )
     if options.sheet:
         drawn = f"these are drawn in {str(options.sheet)!r}" if worst else "so there is no sheet of mistakes"
-        print(f"\n{drawn}")
+        say(f"\n{drawn}")
     return 0
 
 

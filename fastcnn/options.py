@@ -1,6 +1,7 @@
-"""What the command lines of predict and evaluate have in common: how a model is named, and how numbers are read."""
+"""What the command lines have in common: how a model is named, and how numbers and paths are read."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from fastcnn.data.transforms import SCALINGS
 from fastcnn.errors import ConfigError
 from fastcnn.layers.arguments import choice, whole
+from fastcnn.places import expanded
 
 
 def whole_number(least: int) -> Callable[[str], int]:
@@ -20,6 +22,14 @@ def whole_number(least: int) -> Callable[[str], int]:
             raise typer.BadParameter(f"expected a whole number >= {least}, got {text!r}") from None
 
     return read
+
+
+def full_path(text: str) -> Path:
+    """A parser for typer of paths that get written to: ``~`` is the home folder, never a folder of that name."""
+    try:
+        return expanded(text)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _scaling(text: str) -> str:

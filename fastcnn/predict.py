@@ -5,22 +5,22 @@ they have the very size that the model takes: then they are taken as they are. A
 gets its line on stderr and makes the exit code 2; the others are classified all the same.
 """
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
 
 from fastcnn.classifier import Classifier, load_classifier
-from fastcnn.console import REFUSED, complain, exit_code_of, heed_signals, options_of
+from fastcnn.console import REFUSED, exit_code_of, heed_signals, options_of
 from fastcnn.data.digits import FIELD, mnist_style
 from fastcnn.data.images import is_idx, read_images
 from fastcnn.errors import DataError
 from fastcnn.options import RunOrFile, Scaling, whole_number
+from fastcnn.terminal import complain, say, say_json
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -69,7 +69,6 @@ def parse(
 def predict(options: Options) -> int:
     """Print a line for each image, and return the exit code."""
     classifier = load_classifier(options.model, options.scaling)
-    write = _as_json if options.json else _as_text
     code = 0
     for path in options.images:
         found = list(_prepared(path, classifier))
@@ -80,7 +79,8 @@ def predict(options: Options) -> int:
                 complain(f"error: {image}")
                 code = REFUSED
             else:
-                print(write(path, index, next(rows), options.top))
+                answer = path, index, next(rows), options.top
+                say_json(_as_json(*answer)) if options.json else say(_as_text(*answer))
     return code
 
 
@@ -123,17 +123,15 @@ def _as_text(path: str, index: int | None, probabilities: NDArray[np.float64], t
     return f"{_name(path, index)}: {', '.join(f'{label} ({probabilities[label]:.1%})' for label in order)}"
 
 
-def _as_json(path: str, index: int | None, probabilities: NDArray[np.float64], top: int) -> str:
+def _as_json(path: str, index: int | None, probabilities: NDArray[np.float64], top: int) -> dict[str, Any]:
     order = np.argsort(-probabilities, kind="stable")[:top]
-    return json.dumps(
-        {
-            "image": path,
-            "index": index,
-            "prediction": int(order[0]),
-            "top": order.tolist(),
-            "probabilities": probabilities.tolist(),
-        }
-    )
+    return {
+        "image": path,
+        "index": index,
+        "prediction": int(order[0]),
+        "top": order.tolist(),
+        "probabilities": probabilities.tolist(),
+    }
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 import fastcnn as fc
 from fastcnn import _core, cuda
@@ -16,7 +15,6 @@ from fastcnn.console import (
     CompileReport,
     JsonReport,
     TrainingReport,
-    complain,
     downloads_shown,
     interrupted_code,
 )
@@ -28,6 +26,7 @@ from fastcnn.metrics import in_json
 from fastcnn.model import DEVICES
 from fastcnn.recipes import Settings, build, schedule_of
 from fastcnn.run_folder import RunFolder, place_of
+from fastcnn.terminal import Terminal, complain
 from fastcnn.trainer import Trainer
 from fastcnn.training import NonFiniteError
 from fastcnn.watch import Profiler, ShapePrinter
@@ -104,7 +103,7 @@ class Run:
         self.options = options
         self.folder = folder
         self.settings = settings
-        self.console = Console(quiet=options.quiet or options.json, highlight=False, markup=False, soft_wrap=True)
+        self.console = Terminal(quiet=options.quiet or options.json)
         self.report = JsonReport() if options.json else TrainingReport(self.console)
         parts = build(settings, options.device)
         self.trainer = Trainer(*parts, batch_size=settings.batch_size, shuffle=settings.shuffle)
@@ -302,7 +301,7 @@ def _recipe(settings: Settings) -> dict[str, Any]:
 
 
 def _place(data_dir: Path | None) -> dict[str, str | None]:
-    return {"data_dir": None if data_dir is None else str(data_dir.expanduser().absolute())}
+    return {"data_dir": None if data_dir is None else str(data_dir.absolute())}
 
 
 def _fingerprint(data: Dataset) -> str:

@@ -2,9 +2,15 @@
 
 from collections.abc import Collection, Sequence
 
+from fastcnn.printable import printable
+
 
 def table(rows: Sequence[Sequence[str]], right: Collection[int]) -> str:
-    """Rows as aligned text: the first is the head, the last the totals, ruled off; columns `right` flush right."""
+    """Rows as aligned text: the first is the head, the last the totals, ruled off; columns `right` flush right.
+
+    What can't be printed is escaped, line breaks too.
+    """
+    rows = [[printable(cell).replace("\n", "\\n") for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(

@@ -15,6 +15,7 @@ import typer
 import fastcnn as fc
 from fastcnn.console import exit_code_of, heed_signals, options_of
 from fastcnn.errors import ConfigError, FastcnnError
+from fastcnn.options import full_path
 from fastcnn.recipes import MODELS, Settings
 from fastcnn.recipes import recipe as settings_of
 from fastcnn.run import Options, run
@@ -75,7 +76,7 @@ def _reader(kind: type, expected: str) -> Callable[[str], Any]:
 def _folder(text: str) -> Path:
     if not text:
         raise typer.BadParameter("expected the path of a folder, got ''")
-    return Path(text)
+    return full_path(text)
 
 
 def _option(panel: str, help: str, metavar: str | None = None, parser: Callable[[str], Any] | None = None) -> Any:

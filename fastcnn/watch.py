@@ -25,6 +25,7 @@ from fastcnn.backends.choice import host
 from fastcnn.errors import ConfigError
 from fastcnn.layers.layer import Backward, Layer, Training
 from fastcnn.layers.parameter import Array
+from fastcnn.printable import printable
 from fastcnn.tables import table
 
 _watching: ContextVar["Watch | None"] = ContextVar("watch", default=None)
@@ -113,7 +114,7 @@ class ShapePrinter(Watch):
         self.write = write
 
     def on_output(self, name: str, layer: Layer, y: Array, training: bool, seconds: float) -> None:
-        self.write(f"{name:<12}  {type(layer).__name__:<12}  {y.shape}")
+        self.write(f"{printable(name):<12}  {type(layer).__name__:<12}  {y.shape}")
 
 
 class FirstNonFinite(Watch):

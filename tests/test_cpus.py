@@ -61,7 +61,8 @@ CASES = {
 } | {
     f"cpu.max {content!r:.30}": ({"sys/fs/cgroup/cpu.max": content}, math.inf)
     for content in ("", "\n", "max", "100000", "100000 0", "0 100000", "-5 100000", "5 -100000", "a b", "1 2 3",
-                    "1.5 1", "inf 1", "nan nan", b"\xff\xfe\0", b"\0" * 5000, "9" * 5000 + " 1", "9" * 4000 + " 1", None)
+                    "1.5 1", "inf 1", "nan nan", b"\xff\xfe\0", b"\0" * 5000, "9" * 5000 + " 1",
+                    "9" * 4000 + " 1", None)
 } | {
     f"quota {quota!r:.20}, period {period!r:.20}": (v1("/", quota, period), math.inf)
     for quota, period in [("50000", "0"), ("50000", ""), ("", "50000"), ("0", "9"), ("-1", "0"), ("x", "9"),

@@ -17,7 +17,7 @@ from fastcnn.data.download import MNIST_FILES, Progress, fetch_mnist, find_file
 from fastcnn.data.idx import read_idx
 from fastcnn.data.transforms import check_labels
 from fastcnn.errors import ConfigError, DataError
-from fastcnn.places import cache_dir
+from fastcnn.places import cache_dir, with_tilde
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -93,21 +93,27 @@ def load_dataset(
             raise DataError(_what_is_missing(data_dir))
         return _read_folder(folder, "data_dir")
 
-    shared, cache = os.environ.get("FASTCNN_DATA_DIR"), cache_dir() / "mnist"
+    shared, caches = os.environ.get("FASTCNN_DATA_DIR"), cache_dir()
+    cache = caches / "mnist" if caches else None
     if shared and (folder := _locate(shared)):
         return _read_folder(folder, "FASTCNN_DATA_DIR")
     passed_over = f"FASTCNN_DATA_DIR={shared!r} holds none" if shared else "FASTCNN_DATA_DIR is not set"
     if dataset == "mnist" and download:
+        if cache is None:
+            raise DataError(
+                f"load_dataset 'mnist': {passed_over}, and no home folder is known to keep a download in; "
+                "set FASTCNN_CACHE_DIR to a folder"
+            )
         try:
             fetch_mnist(cache, progress=download_progress)
         except DataError as error:
             raise DataError(
                 f"load_dataset 'mnist': {passed_over}; the cache {str(cache)!r} holds no intact copy; {error}"
             ) from error
-    if folder := _locate(cache):
+    if cache and (folder := _locate(cache)):
         return _read_folder(folder, "user cache")
-    place = str(cache).replace(str(Path.home()), "~", 1)
-    missing = f"no MNIST on this machine ({passed_over}, nor is it in {place}); "
+    place = f"nor is it in {with_tilde(cache)}" if cache else "and no home folder is known to look in"
+    missing = f"no MNIST on this machine ({passed_over}, {place}); "
     if dataset == "mnist":
         return _read_sample(f"{missing}they stand in for the full set, which is yet to be downloaded ({DOWNLOAD_SIZE})")
     return _read_sample(f"{missing}pass --dataset mnist to download the full set ({DOWNLOAD_SIZE})")

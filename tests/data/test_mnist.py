@@ -1,12 +1,9 @@
 """load_dataset looks in the right places in order, says what it took, and refuses what does not fit."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from fastcnn.data import cache_dir, load_dataset
+from fastcnn.data import load_dataset
 from fastcnn.errors import ConfigError, DataError
 
 SPELLINGS = [("", "-"), (".gz", "-"), ("", "."), (".gz", ".")]
@@ -112,17 +109,6 @@ def test_wrong_arguments_are_named(tmp_path):
         load_dataset("cifar")
     with pytest.raises(ConfigError, match=r"data_dir .* has no use for the sample"):
         load_dataset("sample", data_dir=tmp_path)
-
-
-def test_the_cache_follows_the_environment(monkeypatch, tmp_path):
-    monkeypatch.setenv("FASTCNN_CACHE_DIR", str(tmp_path))
-    assert cache_dir() == tmp_path
-    monkeypatch.delenv("FASTCNN_CACHE_DIR")
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache_dir() == tmp_path / "xdg" / "fastcnn"
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert cache_dir() == Path.home() / "Library" / "Caches" / "fastcnn"
 
 
 def test_the_real_mnist_is_read(data_dir):

@@ -114,12 +114,16 @@ def _key(kernel: Kernel, architecture: str) -> str:
     return hashlib.sha256(_sources() + name.encode()).hexdigest()[:32]
 
 
-def _place(kernel: Kernel, architecture: str) -> Path:
-    return cache_dir() / "cuda" / f"{_key(kernel, architecture)}.cubin"
+def _place(kernel: Kernel, architecture: str) -> Path | None:
+    """Where the code of a kernel is kept; None where there is no folder of caches."""
+    folder = cache_dir()
+    return folder / "cuda" / f"{_key(kernel, architecture)}.cubin" if folder else None
 
 
-def _kept(path: Path) -> bytes | None:
+def _kept(path: Path | None) -> bytes | None:
     """What `keep` wrote there, if nobody has changed a byte of it since."""
+    if path is None:
+        return None
     try:
         content = path.read_bytes()
     except OSError:
@@ -131,6 +135,8 @@ def _kept(path: Path) -> bytes | None:
 def keep(kernel: Kernel, architecture: str, code: bytes) -> None:
     """Into the cache, with its digest; a folder that can't be written costs the next process some seconds."""
     path = _place(kernel, architecture)
+    if path is None:
+        return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:
