@@ -2,12 +2,14 @@
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from fastcnn.atomic import replacing
 from fastcnn.errors import ConfigError, DataError
+from fastcnn.printable import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +38,7 @@ def draw_curves(path: str | os.PathLike[str], epochs: Sequence[Mapping[str, Any]
         title: A line above the curves.
 
     Raises:
-        ConfigError: if matplotlib is not installed.
+        ConfigError: if matplotlib is not installed, or can't be imported.
         DataError: if there is no epoch to draw.
         OSError: if the file can't be written.
 
@@ -52,6 +54,11 @@ def draw_curves(path: str | os.PathLike[str], epochs: Sequence[Mapping[str, Any]
             raise ConfigError(
                 f"draw_curves: needs matplotlib ({error}); get it by: pip install 'fastcnn[plot]'"
             ) from error
+        except Exception as error:  # its settings or its folders are such that it can't even start
+            raise ConfigError(
+                f"draw_curves: matplotlib can't be imported ({type(error).__name__}: {error}); "
+                "look at MPLBACKEND, MPLCONFIGDIR and matplotlibrc, or install it anew"
+            ) from error
         figure = Figure(figsize=(10, 4.2), layout="constrained")
         FigureCanvasAgg(figure)  # a picture, never a window; matplotlib's own choice of backend stays as it is
         loss, accuracy = figure.subplots(1, 2)
@@ -61,7 +68,7 @@ def draw_curves(path: str | os.PathLike[str], epochs: Sequence[Mapping[str, Any]
         accuracy.set_title("accuracy, %", loc="left")
         _mark_best(accuracy, epochs)
         if title:
-            figure.suptitle(title, color=GREY, fontsize="medium")
+            figure.suptitle(printable(title), color=GREY, fontsize="medium", parse_math=False)
         with replacing(path) as file:
             figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
 
@@ -100,11 +107,13 @@ def _points(epochs: Sequence[Mapping[str, Any]], column: str) -> list[tuple[int,
 
 @contextmanager
 def _matplotlib_warnings_off() -> Iterator[None]:
-    """Its remarks, say that it looks for fonts, would mix with the lines of a command."""
+    """Its remarks, say that it looks for fonts or has none for a letter, would mix with the lines of a command."""
     logger = logging.getLogger("matplotlib")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logger.setLevel(level)

@@ -103,6 +103,7 @@ class Run:
         self.options = options
         self.folder = folder
         self.settings = settings
+        self.no_curves = ""  # why there is no curves.png, if drawing it failed
         self.console = Terminal(quiet=options.quiet or options.json)
         self.report = JsonReport() if options.json else TrainingReport(self.console)
         parts = build(settings, options.device)
@@ -133,9 +134,8 @@ class Run:
             done = self.trainer.progress.epoch
             self.console.print(f"done   the run is complete already, with epoch {done}; a larger --epochs goes on")
             self.folder.tidy()
-            if self.folder.files["curves"] is None:  # killed while it drew
-                self._draw_curves()
-            return self._end("complete already", 0)
+            drawn = self.folder.files["curves"] is not None  # or else it was killed while it drew
+            return self._end("complete already", 0 if drawn else self._draw_curves())
         return self._train()
 
     def _train(self) -> int:
@@ -156,8 +156,7 @@ class Run:
             complain(f"error: {error}; {self.folder.what_is_kept}")
             return self._end("diverged", DIVERGED, profiler)
         self.console.print(f"done   {self._what_came_of_it()}")
-        self._draw_curves()
-        return self._end("done", 0, profiler)
+        return self._end("done", self._draw_curves(), profiler)
 
     # ---- before ------------------------------------------------------------------------------------------------------
 
@@ -262,13 +261,21 @@ class Run:
             text += f", the best ({progress.best_accuracy:.2%}, epoch {progress.best_epoch}) in {files['best']!r}"
         return text
 
-    def _draw_curves(self) -> None:
+    def _draw_curves(self) -> int:
+        """Draw the curves of the complete run; if that fails, say why. Returns the exit code of the run."""
         settings, data = self.settings, self.config["dataset"]
         try:
             self.folder.draw(f"{settings.model} by {settings.optimizer}, lr {settings.lr:g}, on {data['name']}")
             self.console.print(f"       the curves are in {self.folder.files['curves']!r}")
-        except ConfigError as error:
-            self.console.print(f"       no curves.png: {error}")
+        except KeyboardInterrupt as interrupt:
+            complain("interrupted while the curves were drawn; the run is complete")
+            return interrupted_code(interrupt)
+        except Exception as error:  # whatever it is that a picture fails for, the run is none the worse for it
+            kind = "" if isinstance(error, FastcnnError) else f"{type(error).__name__}: "
+            self.no_curves = " ".join(f"{kind}{error}".split())
+            old = "new " if self.folder.files["curves"] else ""
+            self.console.print(f"       no {old}curves.png: {self.no_curves}")
+        return 0
 
     def _end(self, how: str, code: int, profiler: Profiler | None = None) -> int:
         """Say the last things, and return the exit code."""
@@ -276,8 +283,10 @@ class Run:
             self.console.print(f"\n{profiler.table()}")
         if isinstance(self.report, JsonReport):
             progress = self.trainer.progress
-            profile = {"profile": profiler.rows()} if profiler else {}
-            self.report.tell("end", how=how, exit_code=code, **in_json(progress), files=self.folder.files, **profile)
+            extras: dict[str, Any] = {"profile": profiler.rows()} if profiler else {}
+            if self.no_curves:
+                extras["no_curves"] = self.no_curves
+            self.report.tell("end", how=how, exit_code=code, **in_json(progress), files=self.folder.files, **extras)
         return code
 
 

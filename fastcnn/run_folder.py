@@ -164,11 +164,10 @@ class RunFolder(Callback):
         """Draw the curves, if an epoch is complete.
 
         Raises:
-            ConfigError: if matplotlib is not installed.
+            Exception: whatever matplotlib, its settings and the disk can come to.
         """
         if self.rows:
-            with self._errors():
-                draw_curves(self.path / CURVES, self.rows, title)
+            draw_curves(self.path / CURVES, self.rows, title)
 
     @property
     def files(self) -> dict[str, str | None]:

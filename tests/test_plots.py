@@ -67,6 +67,12 @@ def test_nothing_to_draw_is_an_error(path):
         draw_curves(path, [])
 
 
+@pytest.mark.parametrize("title", ["a $b$_{ c", "\x1b[31m \udcff \U0001f4a9 \u4e2d", "a\nb"], ids=ascii)
+def test_any_title_will_do(path, title):
+    draw_curves(path, epochs(1, cost=[1.0]), title)
+    assert pixels(path).shape == (630, 1500, 3)
+
+
 def test_without_matplotlib_the_error_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)

@@ -1,6 +1,7 @@
 """python -m fastcnn.train --json, --profile, --debug, and the models and optimizers that it offers."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -144,6 +145,46 @@ def test_without_matplotlib_a_line_says_how_to_get_it(digits, tmp_path, monkeypa
     output, error = capsys.readouterr()
     assert "pip install 'fastcnn[plot]'" in output and error == ""
     assert not (tmp_path / "run" / "curves.png").exists()
+
+
+def test_a_backend_that_the_environment_names_and_nobody_has_costs_the_picture_alone(digits):
+    """In a process of its own: matplotlib is imported once."""
+    pytest.importorskip("matplotlib")
+    options = ("--json", "--data-dir", digits, "--epochs", 1, "--limit", 20, "--run-dir", "run")
+    run = process(*options, stdout=subprocess.PIPE, env=os.environ | {"MPLBACKEND": "nonsense"})
+    output, error = run.communicate(timeout=60)
+    assert (run.returncode, error) == (0, "")
+    end = events_of(output)[-1]
+    assert (end["event"], end["how"], end["exit_code"], end["files"]["curves"]) == ("end", "done", 0, None)
+    assert re.search(r"matplotlib can't be imported \(ValueError: .*nonsense.*\); look at MPLBACKEND", end["no_curves"])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(28, "No space left on device"), MemoryError("4 GiB"), RuntimeError("a\nb"), RecursionError()],
+    ids=repr,
+)
+def test_whatever_drawing_fails_for_is_a_line(digits, monkeypatch, capsys, error):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("fastcnn.run_folder.draw_curves", fail)
+    assert train("--data-dir", digits, "--epochs", 1, "--limit", 20, "--run-dir", "run") == 0
+    output, complaint = capsys.readouterr()
+    assert complaint == "" and output.splitlines()[-1].startswith(f"       no curves.png: {type(error).__name__}")
+    assert sorted(os.listdir("run")) == [name for name in FILES if name != "curves.png"]
+
+
+def test_ctrl_c_while_the_curves_are_drawn_ends_a_complete_run(digits, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fastcnn.run_folder.draw_curves", interrupted)
+    assert train("--json", "--data-dir", digits, "--epochs", 1, "--limit", 20, "--run-dir", "run") == 130
+    output, complaint = capsys.readouterr()
+    assert complaint == "interrupted while the curves were drawn; the run is complete\n"
+    end = events_of(output)[-1]
+    assert (end["event"], end["how"], end["exit_code"]) == ("end", "done", 130)
 
 
 def test_metrics_of_an_epoch_without_a_finite_test_cost_hold_null(digits, tmp_path, monkeypatch):
