@@ -29,6 +29,7 @@ from fastcnn.layers.layer import Backward, Layer, Shape, Training
 from fastcnn.layers.node import Node
 from fastcnn.layers.parameter import Arena, Array, Parameter
 from fastcnn.linear_stage import LinearStage
+from fastcnn.printable import printable
 from fastcnn.summary import Place
 
 DEVICES = ("cpu", "cuda")
@@ -390,7 +391,7 @@ class Model(Layer):
         return best
 
     def __repr__(self) -> str:
-        lines = (indent(f"{layer!r},  # {layer.name}", "    ") for layer in self.layers)
+        lines = (indent(f"{layer!r},  # {printable(str(layer.name), keep='')}", "    ") for layer in self.layers)
         return "\n".join([f"{type(self).__name__}(", *lines, ")"])
 
 

@@ -272,7 +272,7 @@ class Run:
             return interrupted_code(interrupt)
         except Exception as error:  # whatever it is that a picture fails for, the run is none the worse for it
             kind = "" if isinstance(error, FastcnnError) else f"{type(error).__name__}: "
-            self.no_curves = " ".join(f"{kind}{error}".split())
+            self.no_curves = " ".join(f"{kind}{error}".split()).removesuffix(":")
             old = "new " if self.folder.files["curves"] else ""
             self.console.print(f"       no {old}curves.png: {self.no_curves}")
         return 0

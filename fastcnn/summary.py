@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fastcnn.layers.layer import Layer, Shape
+from fastcnn.printable import printable
 from fastcnn.tables import table
 
 
@@ -63,4 +64,4 @@ def _with_batch(sample_shape: Shape) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
+    return printable(text, keep="").replace("\\", "\\\\").replace('"', '\\"')

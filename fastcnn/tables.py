@@ -10,7 +10,7 @@ def table(rows: Sequence[Sequence[str]], right: Collection[int]) -> str:
 
     What can't be printed is escaped, line breaks too.
     """
-    rows = [[printable(cell).replace("\n", "\\n") for cell in row] for row in rows]
+    rows = [[printable(cell, keep="") for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(

@@ -114,7 +114,7 @@ class ShapePrinter(Watch):
         self.write = write
 
     def on_output(self, name: str, layer: Layer, y: Array, training: bool, seconds: float) -> None:
-        self.write(f"{printable(name):<12}  {type(layer).__name__:<12}  {y.shape}")
+        self.write(f"{printable(name, keep=''):<12}  {type(layer).__name__:<12}  {y.shape}")
 
 
 class FirstNonFinite(Watch):
