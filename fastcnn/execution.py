@@ -10,6 +10,7 @@ from fastcnn import ops, watch
 from fastcnn.backends.arrays import plain
 from fastcnn.errors import DTypeError, ShapeError
 from fastcnn.fuse import Step
+from fastcnn.layers.contract import run_forward
 from fastcnn.layers.layer import Backward, Layer, Shape, Training
 from fastcnn.layers.parameter import Array
 
@@ -161,7 +162,7 @@ def _checked_forward(layer: Layer, shape: Shape, dtype: np.dtype[Any]) -> Callab
     """The forward of a layer in evaluation, its result as prepared kernels may trust it."""
 
     def run(x: Any) -> Array:
-        y = layer.forward(x, None)[0]
+        y = run_forward(layer, x, None)[0]
         if getattr(y, "dtype", None) != dtype:
             raise _wrong_dtype(layer, y, dtype)
         if y.shape != shape:
@@ -180,7 +181,7 @@ def _one_forward(
     layer: Layer, taken: Any, training: Training | None, watcher: watch.Watch | None
 ) -> tuple[Any, Backward]:
     if watcher is None:
-        return layer.forward(taken, training)
+        return run_forward(layer, taken, training)
     return watcher.forward(layer, taken, training, inner=layer.is_model)
 
 

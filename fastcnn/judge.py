@@ -12,7 +12,7 @@ from fastcnn.data.samples import Batches, Samples, checked_batches, labels_of
 from fastcnn.errors import ConfigError, DataError, ShapeError
 from fastcnn.layers.arguments import whole
 from fastcnn.layers.parameter import Array
-from fastcnn.losses import Loss
+from fastcnn.losses import Loss, run_loss
 from fastcnn.model import Model
 
 Metric = Callable[[Any, Any], Array]  # (outputs, targets) -> (N,), a number for each sample
@@ -92,7 +92,7 @@ class Judge:
             else:
                 total += float(values.sum(dtype=np.float64))
             if loss is not None:
-                cost += per_sample(loss.forward(outputs, y)[0], loss, len(x)) * len(x)
+                cost += per_sample(run_loss(loss, outputs, y)[0], loss, len(x)) * len(x)
             count += len(x)
         if not count:
             raise DataError("evaluate: expected at least one sample, got none; check the data set")

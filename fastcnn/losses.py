@@ -24,9 +24,12 @@ from fastcnn.backends.arrays import array_of
 from fastcnn.backends.choice import as_array, beside, host, on_device
 from fastcnn.errors import ConfigError, DTypeError, ShapeError
 from fastcnn.layers.arguments import choice, real
+from fastcnn.layers.contract import Untouched, checked_pair, is_custom
 
 Array = NDArray[Any]
 
+FORWARD = "forward must return a pair (value, backward), where backward() gives the gradient of the outputs"
+PER_SAMPLE = "per_sample must return a pair (losses, backward), where backward(dlosses) gives the logits' gradient"
 REDUCTIONS = ("mean", "mean_elements", "sum", "none")
 
 
@@ -41,6 +44,9 @@ class Loss:
     """
 
     takes_indices: ClassVar[bool] = False  # whether per_sample wants class indices as they are, not one-hot
+    needs_classes: ClassVar[bool] = False  # whether it is a softmax's, which is always 1 over one class
+    leaves_alone = False  # whether one of somebody's own was seen to leave its arguments as they are, and
+    scales = False  # its backward to heed dlosses
 
     def __init__(self, reduction: str = "mean") -> None:
         self.reduction = choice(reduction, REDUCTIONS, f"{self.who}: reduction")
@@ -62,12 +68,13 @@ class Loss:
 
         Raises:
             ShapeError: if the shapes don't belong together, a class index is out of range, a mean is asked of an
-                empty batch, or there are several outputs or targets, which take a `MultiLoss`.
+                empty batch, or there are several outputs or targets, which take a `MultiLoss`; if `per_sample` of
+                a loss of one's own gives something else than it should, or its backward another shape than the logits'.
             DTypeError: if the target's dtype is neither an integer's nor the logits'.
         """
         logits = self._one_array("outputs", logits)
         target = self.checked_target(logits, self._one_array("targets", target))
-        losses, backward = self.per_sample(logits, beside(target, logits))
+        losses, backward = self._checked(self.per_sample(logits, beside(target, logits)), logits)
         if self.reduction == "none":
 
             def backward_each(dvalue: Array) -> Array:
@@ -91,6 +98,41 @@ class Loss:
             return backward(beside(np.full(len(logits), dvalue / count, logits.dtype), logits))
 
         return float(host(losses).sum(dtype=np.float64) / count), backward_all
+
+    def _checked(self, result: Any, logits: Array) -> tuple[Array, Callable[[Array], Array]]:
+        """What `per_sample` gave, if it is a loss for each sample and a way back that is the gradient of their sum."""
+        losses, backward = checked_pair(result, self.who, PER_SAMPLE)
+        if getattr(losses, "shape", None) != logits.shape[:1]:
+            got = getattr(losses, "shape", type(losses).__name__)
+            raise ShapeError(
+                f"{self.who}: per_sample must give a loss for each sample, shape {logits.shape[:1]}, got {got}; "
+                "sum over the classes, not over the samples"
+            )
+
+        def checked_backward(dlosses: Array) -> Array:
+            gradient: Array = backward(dlosses)
+            if getattr(gradient, "shape", None) != logits.shape:
+                got = getattr(gradient, "shape", type(gradient).__name__)
+                raise ShapeError(
+                    f"{self.who}: its backward must give a gradient of the logits' shape {logits.shape}, got {got}; "
+                    "multiply by dlosses[:, None]"
+                )
+            if gradient.dtype != logits.dtype:
+                raise DTypeError(
+                    f"{self.who}: its backward must give a gradient of {logits.dtype}, got {gradient.dtype}; cast it"
+                )
+            if is_custom(self, "per_sample") and not self.scales:
+                first, twice = host(gradient).copy(), host(backward(dlosses * 2))
+                tolerance = 1e-3 * float(abs(first).max(initial=0))
+                if np.isfinite(first).all() and not np.allclose(twice, 2 * first, rtol=1e-3, atol=tolerance):
+                    raise ConfigError(
+                        f"{self.who}: its backward must give twice the gradient for twice the dlosses, which say what "
+                        "each sample counts; multiply by dlosses[:, None]"
+                    )
+                self.scales = True
+            return gradient
+
+        return losses, checked_backward
 
     def divisor(self, samples: int, classes: int) -> int:
         """What the sum of all losses is divided by, for a reduction to one number."""
@@ -125,6 +167,11 @@ class Loss:
         if logits.ndim != 2 or logits.shape[1] == 0:
             raise ShapeError(f"{self.who}: expected logits (N, classes), got {logits.shape}")
         samples, classes = logits.shape
+        if classes == 1 and self.needs_classes:
+            raise ShapeError(
+                f"{self.who}: expected logits of two classes or more, got {logits.shape}: of one class alone the "
+                "probability is always 1, and nothing is learnt; give the last layer two outputs, for no and for yes"
+            )
         if target.dtype == logits.dtype:
             if target.shape != logits.shape:
                 raise ShapeError(f"{self.who}: expected soft targets {logits.shape} as the logits, got {target.shape}")
@@ -143,6 +190,33 @@ class Loss:
         return target if self.takes_indices else one_hot(target, classes, logits.dtype)
 
 
+def run_loss(loss: Loss, outputs: Any, targets: Any) -> tuple[Any, Callable[..., Any]]:
+    """``loss.forward``; one of somebody's own must give a pair and leave alone what it takes, which is looked at once.
+
+    Raises:
+        ConfigError: if it doesn't.
+    """
+    if not (is_custom(loss) or is_custom(loss, "per_sample")):
+        return loss.forward(outputs, targets)
+    arrays = [part for given in (outputs, targets) for part in (given if isinstance(given, tuple) else (given,))]
+    untouched = Untouched([] if loss.leaves_alone else arrays)
+    value, backward = checked_pair(loss.forward(outputs, targets), loss.who, FORWARD)
+    untouched.check(loss.who, "its forward changed the outputs or the targets")
+    if np.ndim(host(value)) and loss.reduction != "none":
+        raise ShapeError(
+            f"{loss.who}: forward must give one number with reduction {loss.reduction!r}, got shape {np.shape(value)}; "
+            "add up the losses"
+        )
+
+    def checked_backward(*dvalue: Any) -> Any:
+        gradient = backward(*dvalue)
+        untouched.check(loss.who, "its backward changed the outputs or the targets")
+        loss.leaves_alone = True
+        return gradient
+
+    return value, checked_backward
+
+
 def one_hot(labels: Array, classes: int, dtype: np.dtype[Any]) -> Array:
     """Soft targets with 1 at the label and 0 elsewhere."""
     target = np.zeros((len(labels), classes), dtype)
@@ -158,6 +232,7 @@ class CrossEntropyLoss(Loss):
     """
 
     takes_indices = True
+    needs_classes = True
 
     def per_sample(self, logits: Array, target: Array) -> tuple[Array, Callable[[Array], Array]]:
         def backward(dlosses: Array) -> Array:
@@ -174,6 +249,8 @@ class ProductLoss(Loss):
     >>> fc.ProductLoss("mean_elements")(np.zeros((2, 10)), np.array([3, 7]))
     -0.01
     """
+
+    needs_classes = True
 
     def per_sample(self, logits: Array, target: Array) -> tuple[Array, Callable[[Array], Array]]:
         p = ops.softmax(logits)
@@ -197,6 +274,8 @@ class LogProductLoss(Loss):
     >>> round(loss / 10, 6)                                             # -log(0.1 * 0.1)
     4.60517
     """
+
+    needs_classes = True
 
     def per_sample(self, logits: Array, target: Array) -> tuple[Array, Callable[[Array], Array]]:
         log_p = ops.log_softmax(logits)
@@ -270,7 +349,7 @@ class MultiLoss(Loss):
             if not isinstance(parts, tuple | list) or len(parts) != len(self.losses):
                 got = len(parts) if isinstance(parts, tuple | list) else type(parts).__name__
                 raise ShapeError(f"{self.who}: expected a tuple of {len(self.losses)} {name}, one a loss, got {got}")
-        results = [part.forward(*both) for part, *both in zip(self.losses, logits, target, strict=True)]
+        results = [run_loss(part, *both) for part, *both in zip(self.losses, logits, target, strict=True)]
         value = sum(weight * float(cost) for weight, (cost, _) in zip(self.weights, results, strict=True))
 
         def backward(dvalue: float = 1.0) -> tuple[Array, ...]:

@@ -25,7 +25,8 @@ from fastcnn.frozen import Frozen
 from fastcnn.fuse import ConvStage
 from fastcnn.layers import Conv2d
 from fastcnn.layers.arguments import choice, float_dtype, whole
-from fastcnn.layers.layer import Backward, Layer, Shape, Training
+from fastcnn.layers.contract import check_signature
+from fastcnn.layers.layer import Backward, Layer, Shape, Training, has_custom, within
 from fastcnn.layers.node import Node
 from fastcnn.layers.parameter import Arena, Array, Parameter
 from fastcnn.linear_stage import LinearStage
@@ -46,6 +47,7 @@ class Model(Layer):
         sources: For each layer the numbers of the arrays that it takes, see the head of this file.
         outputs: The numbers of the arrays that the model gives.
         several: Whether it gives them as a tuple.
+        has_custom_layers: Whether somebody else than fastcnn wrote one of them, or one inside of it.
     """
 
     skips_input_gradient = True
@@ -74,6 +76,9 @@ class Model(Layer):
         self._fits: Shape | None = None  # the sample shape that was last found to go through
         if self.input_shape is not None:
             self.output_shape((1, *self.input_shape))
+        for layer in within(self):
+            check_signature(layer)
+        self.has_custom_layers = has_custom(self)
         # Only now, when nothing can fail any more, do inner models and parameters become part of this one.
         _adopt(self, self.dtype)
         for parameter_name, parameter in self.named_parameters():

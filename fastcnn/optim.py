@@ -64,6 +64,7 @@ class Optimizer:
 
     state_names: tuple[str, ...] = ()
     decouples_decay: ClassVar[bool] = False  # whether update does the weight decay itself
+    saw_gradients: bool = False  # whether a backward was seen to write all of them, see fastcnn.gradients
 
     def __init__(
         self,

@@ -23,6 +23,7 @@ import numpy as np
 
 from fastcnn.backends.choice import host
 from fastcnn.errors import ConfigError
+from fastcnn.layers.contract import run_forward
 from fastcnn.layers.layer import Backward, Layer, Training
 from fastcnn.layers.parameter import Array
 from fastcnn.printable import printable
@@ -86,7 +87,7 @@ class Watch:
         name = ".".join(self._path)
         started = perf_counter()
         try:
-            y, backward = layer.forward(x, training)
+            y, backward = run_forward(layer, x, training)
         finally:
             self._path.pop()
         if inner:
@@ -121,7 +122,8 @@ class FirstNonFinite(Watch):
     """Finds the layer where infinities or NaN began: the first with one in its parameters or its output.
 
     Attributes:
-        name: Of that layer; None if there is none.
+        layer: That layer; None if there is none.
+        name: Its name.
         where: For people: ``"the output of Linear 'fc1'"``.
 
     >>> model = fc.Sequential(fc.Linear(2, 2), fc.ReLU(), fc.Linear(2, 2))
@@ -133,6 +135,7 @@ class FirstNonFinite(Watch):
     """
 
     def __init__(self) -> None:
+        self.layer: Layer | None = None
         self.name: str | None = None
         self.where = ""
 
@@ -142,10 +145,33 @@ class FirstNonFinite(Watch):
         who = f"{type(layer).__name__} {name!r}"
         for parameter_name, parameter in layer.named_parameters():
             if not np.isfinite(host(parameter.data)).all():
-                self.name, self.where = name, f"{parameter_name} of {who}"
+                self.layer, self.name, self.where = layer, name, f"{parameter_name} of {who}"
                 return
         if not np.isfinite(host(y)).all():
-            self.name, self.where = name, f"the output of {who}"
+            self.layer, self.name, self.where = layer, name, f"the output of {who}"
+
+
+class FirstNonFiniteGradient(Watch):
+    """Finds the layer, on the way back, whose gradients were the first with infinities or NaN.
+
+    Attributes:
+        layer: That layer; None if there is none.
+        name: Its name.
+        where: For people: ``"the gradient of weight in Linear 'fc1'"``.
+    """
+
+    def __init__(self) -> None:
+        self.layer: Layer | None = None
+        self.name: str | None = None
+        self.where = ""
+
+    def on_gradient(self, name: str, layer: Layer, dx: Any, seconds: float) -> None:
+        gradients = [(own, parameter.grad) for own, parameter in layer.named_parameters()]
+        gradients += [("the input", part) for part in (dx if isinstance(dx, tuple) else (dx,)) if part is not None]
+        for what, gradient in gradients:
+            if self.layer is None and not np.isfinite(host(gradient)).all():
+                self.layer, self.name = layer, name
+                self.where = f"the gradient of {what} in {type(layer).__name__} {name!r}"
 
 
 class Profiler(Watch):

@@ -46,6 +46,7 @@ from typing import Any, ClassVar, NamedTuple, Self, overload
 
 from fastcnn.backends.choice import as_array
 from fastcnn.errors import ConfigError
+from fastcnn.layers.contract import is_custom, run_forward
 from fastcnn.layers.node import Node
 from fastcnn.layers.parameter import Array, Parameter
 
@@ -154,7 +155,7 @@ class Layer:
         arrays = tuple(as_array(item, self.who, "input") for item in x)
         shapes = tuple(array.shape for array in arrays)
         self.output_shape(shapes if self.takes_many else shapes[0])
-        return self.forward(arrays if self.takes_many else arrays[0], None)[0]
+        return run_forward(self, arrays if self.takes_many else arrays[0], None)[0]
 
     def config(self) -> dict[str, Any]:
         """The arguments with which the constructor makes this layer again, as `fastcnn.save` keeps them.
@@ -219,6 +220,19 @@ class Layer:
             f"{name}={value!r}" for name, value in shown.items() if value != defaults.get(name, inspect.Parameter.empty)
         )
         return f"{type(self).__name__}({', '.join(said)})"
+
+
+def within(layer: Layer) -> Iterator[Layer]:
+    """A layer and all that are inside it, however deep, each before those that it holds; no recursion."""
+    waiting = [layer]
+    while waiting:
+        yield (layer := waiting.pop())
+        waiting += reversed([member for _, member in layer.members() if isinstance(member, Layer)])
+
+
+def has_custom(layer: Layer) -> bool:
+    """Whether the layer, or one inside it, is none of fastcnn's own."""
+    return any(map(is_custom, within(layer)))
 
 
 def _number_if_square(value: Any) -> Any:
