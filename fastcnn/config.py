@@ -80,7 +80,11 @@ def fma_peak(dtype: DTypeLike = "float32", threads: int | None = None) -> float:
 
 
 def release_memory() -> None:
-    """Give the memory that freed results left for reuse (up to 1 GiB) back to the operating system."""
+    """Give the memory that freed results left for reuse back to the operating system.
+
+    It is at most twice what was in use at one time lately, or 32 MiB, and never more than 1 GiB. Nobody is refused
+    memory before it is given back.
+    """
     _core.release_memory()
 
 

@@ -178,8 +178,7 @@ class Model(Layer):
         """
         if self.on_device:
             raise ConfigError(f"{self.who}: is on the GPU, frozen models run on the CPU; move it there by to('cpu')")
-        copy = deepcopy(self)
-        return Frozen(self.who, copy._checked, copy.prepared)
+        return Frozen(deepcopy(self))
 
     def prepared(self, input_shape: Shape) -> Callable[[Array], Any]:
         return (self._in_stages if self._fused else self._one_by_one).prepared(input_shape, self.dtype)

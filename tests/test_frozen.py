@@ -1,6 +1,10 @@
 """Frozen models: the same bits as the model, seen once, for inference alone."""
 
+import copy
+import multiprocessing
+import pickle
 import threading
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
@@ -119,12 +123,68 @@ def test_a_frozen_model_gives_the_bits_of_the_model(name, isa, dtype):
 
 
 def test_batches_of_any_size_come_in_any_order():
-    model = fc.models.gorgonia()
+    model = fc.models.lenet5()
     still = model.freeze()
     for batch in (*range(1, 2 + frozen.MOST_SHAPES), 0, 3, 1):
         x = digits(batch)
         assert_same(still(x), model(x))
     assert len(still._prepared) == frozen.MOST_SHAPES
+
+
+def test_preparations_take_a_few_times_the_memory_of_the_weights(monkeypatch):
+    monkeypatch.setattr(frozen, "LEAST_BUDGET", 0)
+    model = fc.models.gorgonia()
+    still = model.freeze()
+    for batch in range(1, 2 + frozen.MOST_SHAPES):
+        still(digits(batch))
+        assert still._kept_bytes() <= frozen.MOST_WEIGHTS * model.arena.data.nbytes
+    assert 1 < len(still._prepared) < frozen.MOST_SHAPES
+    assert still._kept_bytes() > 1 << 20
+
+
+def test_preparations_of_other_shapes_give_way_where_memory_is_short():
+    class Hungry(fc.Layer):
+        def __init__(self):
+            self.refusals = [0]
+
+        def forward(self, x, training=None):
+            if self.refusals[0]:
+                self.refusals[0] -= 1
+                raise MemoryError
+            return x, None
+
+    hungry = Hungry()
+    still = fc.Sequential(fc.Conv2d(1, 2, 3), hungry).freeze()
+    refusals = still._model.layers[1].refusals
+    x = digits(1)
+    expected = still(x)
+    still(digits(2))
+    refusals[0] = 1
+    assert_same(still(x), expected)
+    assert list(still._prepared) == [x.shape]
+    refusals[0] = 2
+    with pytest.raises(MemoryError):
+        still(digits(4))
+    assert refusals == [0]
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda still: pickle.loads(pickle.dumps(still))])
+@pytest.mark.parametrize("name", ["gorgonia", "averages"])
+def test_copies_of_a_frozen_model_give_its_bits(copied, name):
+    still = MODELS[name][0](np.float32).freeze()
+    x = digits(3)
+    expected = still(x)
+    twin = copied(copied(still))
+    assert_same(twin(x), expected)
+    assert_same(still(x), expected)
+    assert all(weight.data.ctypes.data % 64 == 0 for weight in twin._model.parameters())
+
+
+def test_a_frozen_model_goes_to_other_processes():
+    still = fc.models.lenet5().freeze()
+    x = digits(3)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        assert_same(pool.submit(still, x).result(), still(x))
 
 
 def test_later_changes_of_the_model_come_too_late():

@@ -218,6 +218,20 @@ def flat_zeros(count: int, size: int, dtype: np.dtype[Any]) -> list[Array]:
     return [memory[place : place + size * dtype.itemsize].view(dtype) for place in places]
 
 
+def set_apart(parameters: Iterable[Parameter]) -> None:
+    """Move each into an arena of its own, where it begins where a vector may; those that they leave are given up."""
+    parameters = list(parameters)
+    left = []
+    for parameter in parameters:
+        _ = parameter.data  # drawn as the arena that it leaves would have it
+        left.append(parameter.arena)
+    for parameter in parameters:
+        Arena([parameter], parameter.dtype).allocate()
+    for arena in left:
+        if arena is not None:
+            arena.flat = None
+
+
 def first_repeated(parameters: Iterable[Parameter]) -> Parameter | None:
     """The first parameter that comes more than once."""
     return next((parameter for parameter, times in Counter(parameters).items() if times > 1), None)

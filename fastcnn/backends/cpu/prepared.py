@@ -4,7 +4,9 @@ Each function returns one that takes x, C-contiguous, of the weight's dtype and 
 The weights may be packed at the first call: they must not change afterwards. One call at a time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from fastcnn import _core
 from fastcnn.backends.arrays import Array, plain
@@ -13,6 +15,26 @@ from fastcnn.backends.cpu.fused import one_pass
 from fastcnn.backends.shapes import Size, conv_shape, pool_shape
 
 Call = Callable[[Array], Array]
+Packs = list[_core.Packed]
+
+_packs: ContextVar[Packs] = ContextVar("packs")
+
+
+@contextmanager
+def packs_of() -> Iterator[Packs]:
+    """A list that collects where the functions that are made in the block keep their weights packed."""
+    packs: Packs = []
+    token = _packs.set(packs)
+    try:
+        yield packs
+    finally:
+        _packs.reset(token)
+
+
+def _pack() -> _core.Packed:
+    packed = _core.Packed()
+    _packs.get([]).append(packed)
+    return packed
 
 
 def conv2d(
@@ -25,7 +47,7 @@ def conv2d(
     algorithm: str,
 ) -> Call:
     shape = conv_shape(input_shape, weight.shape, stride, padding, dilation)
-    number, packed = algorithm_number("conv2d", algorithm, shape), _core.Packed()
+    number, packed = algorithm_number("conv2d", algorithm, shape), _pack()
     weight, bias = plain(weight), None if bias is None else plain(bias)
     return lambda x: _core.conv2d(shape, number, x, weight, bias, packed)
 
@@ -44,7 +66,7 @@ def conv2d_relu_pool2d(
     who = "conv2d_relu_avg_pool2d" if average else "conv2d_relu_max_pool2d"
     shape = conv_shape(input_shape, weight.shape, stride, padding, dilation, who)
     pooling = pool_shape(shape.output, pool_size, None, 0, who)
-    number, packed = algorithm_number(who, algorithm, shape), _core.Packed()
+    number, packed = algorithm_number(who, algorithm, shape), _pack()
     weight, bias = plain(weight), None if bias is None else plain(bias)
     pool = one_pass(shape, pool_size, algorithm, "avg" if average else "max")
     if pool is not None:
@@ -59,7 +81,8 @@ def conv2d_relu_pool2d(
 
 
 def linear(weight: Array, bias: Array | None, relu: bool) -> Call:
-    weight, bias = _core.aligned(weight), None if bias is None else plain(bias)  # most of the time goes into reading it
+    """`weight` should begin where a vector may: most of the time goes into reading it."""
+    weight, bias = plain(weight), None if bias is None else plain(bias)
     return lambda x: _core.linear(x, weight, bias, relu, 0.0, 0, 0)
 
 
