@@ -8,7 +8,7 @@ import numpy as np
 
 from fastcnn.backends.arrays import array_of
 from fastcnn.backends.choice import host
-from fastcnn.data.samples import Batches, Samples, checked_batches, labels_of
+from fastcnn.data.samples import Batches, Samples, checked_batches, labels_of, validation_of
 from fastcnn.errors import ConfigError, DataError, ShapeError
 from fastcnn.layers.arguments import whole
 from fastcnn.layers.parameter import Array
@@ -40,7 +40,7 @@ class Evaluation:
 
 def evaluate(
     model: Model,
-    samples: Samples | Batches,
+    samples: Samples | Batches | tuple[Any, Any],
     loss: Loss | None = None,
     at_most: int | None = None,
     *,
@@ -50,22 +50,23 @@ def evaluate(
 
     Args:
         model: Any.
-        samples: `Samples`, or an iterable of batches ``(x, y)``.
+        samples: A pair ``(x, y)`` of arrays, `Samples`, or an iterable of batches ``(x, y)``.
         loss: Gives the mean cost per sample; None for no cost.
         at_most: Judge by the first so many samples; None takes all.
         metric: As `Trainer` takes it.
 
     Raises:
         DataError: if there are no samples, or a batch is not ``(x, y)``.
+        ConfigError: if what should be samples is none.
         ShapeError: if the metric doesn't give one number for each sample.
 
     >>> model = fc.Sequential(fc.Linear(2, 2))
     >>> model.parameters()[0].data = np.eye(2)                  # the larger input wins
     >>> x = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], np.float32)
-    >>> evaluate(model, [(x, np.array([0, 1, 1]))], at_most=2)
+    >>> evaluate(model, (x, np.array([0, 1, 1])), at_most=2)
     Evaluation(samples=2, accuracy=1.0, cost=None)
     """
-    return Judge(model, checked_metric(metric, "evaluate"))(samples, loss, at_most)
+    return Judge(model, checked_metric(metric, "evaluate"))(validation_of(samples, "evaluate"), loss, at_most)
 
 
 class Judge:

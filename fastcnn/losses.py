@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcnn import ops
+from fastcnn import ops, remedies
 from fastcnn.backends.arrays import array_of
 from fastcnn.backends.choice import as_array, beside, host, on_device
 from fastcnn.errors import ConfigError, DTypeError, ShapeError
@@ -172,21 +172,31 @@ class Loss:
                 f"{self.who}: expected logits of two classes or more, got {logits.shape}: of one class alone the "
                 "probability is always 1, and nothing is learnt; give the last layer two outputs, for no and for yes"
             )
+
+        def mend() -> str:
+            return remedies.for_targets(target, logits.shape, logits.dtype)
+
         if target.dtype == logits.dtype:
             if target.shape != logits.shape:
-                raise ShapeError(f"{self.who}: expected soft targets {logits.shape} as the logits, got {target.shape}")
+                raise ShapeError(
+                    f"{self.who}: expected soft targets {logits.shape} as the logits, got {target.shape}; {mend()}"
+                )
             return target
         if target.dtype.kind not in "iu":
             raise DTypeError(
                 f"{self.who}: expected integer class indices or soft targets of dtype {logits.dtype}, "
-                f"got {target.dtype}"
+                f"got {target.dtype}; {mend()}"
             )
         if target.shape != (samples,):
-            raise ShapeError(f"{self.who}: expected class indices ({samples},), one per sample, got {target.shape}")
+            raise ShapeError(
+                f"{self.who}: expected class indices ({samples},), one per sample, got {target.shape}; {mend()}"
+            )
         outside = (target < 0) | (target >= classes)
         if outside.any():
-            worst = target[outside][0]
-            raise ShapeError(f"{self.who}: class indices must be from 0 to {classes - 1}, got {worst}")
+            advice = remedies.for_indices(int(target.min()), int(target.max()), classes)
+            raise ShapeError(
+                f"{self.who}: class indices must be from 0 to {classes - 1}, got {target[outside][0]}; {advice}"
+            )
         return target if self.takes_indices else one_hot(target, classes, logits.dtype)
 
 

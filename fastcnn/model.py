@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastcnn import cuda, fuse, summary, watch
+from fastcnn import cuda, fuse, remedies, summary, watch
 from fastcnn.backends.arrays import array_of, holds
 from fastcnn.backends.choice import as_array, host, on_device
 from fastcnn.backends.cuda.kernels import FILES
@@ -253,13 +253,13 @@ class Model(Layer):
             where, mend = ("CPU", "to('cuda')") if on_device(x) else ("GPU", "fastcnn.cuda.to_device, for its input")
             raise ConfigError(f"{self.who}: is on the {where}, its input is not; use {mend}")
         if x.dtype != self.dtype:
-            raise DTypeError(
-                f"{self.who}: expected {self.dtype} input, got {x.dtype}; use x.astype({self.dtype.name!r})"
-            )
+            mend = remedies.for_dtype(x.dtype, x.ndim, self.dtype)
+            raise DTypeError(f"{self.who}: expected {self.dtype} input, got {x.dtype}; {mend}")
         sample = x.shape[1:]
         if self.input_shape is not None and (x.ndim == 0 or sample != self.input_shape):
             expected = ", ".join(map(str, ("N", *self.input_shape)))
-            raise ShapeError(f"{self.who}: expected input ({expected}), got {x.shape}")
+            mend = remedies.for_shape(x.shape, self.input_shape)
+            raise ShapeError(f"{self.who}: expected input ({expected}), got {x.shape}; {mend}")
         if sample != self._fits or x.ndim == 0:
             self.output_shape(x.shape)
             self._fits = sample

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastcnn.atomic import replacing
 from fastcnn.errors import ConfigError, DataError
+from fastcnn.metrics import EpochMetrics, in_json
 from fastcnn.printable import printable
 
 if TYPE_CHECKING:
@@ -28,23 +29,26 @@ ACCURACIES: tuple[Curve, ...] = (
 GREY = "#555555"
 
 
-def draw_curves(path: str | os.PathLike[str], epochs: Sequence[Mapping[str, Any]], title: str = "") -> None:
+def draw_curves(
+    path: str | os.PathLike[str], epochs: Sequence[EpochMetrics | Mapping[str, Any]], title: str = ""
+) -> None:
     """Draw the curves of a run into a PNG file, which is replaced whole.
 
     Args:
         path: Of the picture.
-        epochs: A mapping an epoch, with `epoch` and as many of the other fields of
-            `fastcnn.trainer.EpochMetrics` as there are: what is missing or None is not drawn.
+        epochs: A history as `Trainer.fit` returns it. Or a mapping an epoch, with `epoch` and as many of the other
+            fields of `fastcnn.trainer.EpochMetrics` as there are: what is missing or None is not drawn.
         title: A line above the curves.
 
     Raises:
         ConfigError: if matplotlib is not installed, or can't be imported.
-        DataError: if there is no epoch to draw.
+        DataError: if there is no epoch to draw, or one is neither metrics nor such a mapping.
         OSError: if the file can't be written.
 
     >>> draw_curves("curves.png", [{"epoch": 1, "cost": 0.3, "test_accuracy": 0.9}])  # doctest: +SKIP
     """
-    if not epochs:
+    rows = _rows(epochs)
+    if not rows:
         raise DataError("draw_curves: expected at least one epoch, got none; train first")
     with _matplotlib_warnings_off():
         try:
@@ -62,15 +66,27 @@ def draw_curves(path: str | os.PathLike[str], epochs: Sequence[Mapping[str, Any]
         figure = Figure(figsize=(10, 4.2), layout="constrained")
         FigureCanvasAgg(figure)  # a picture, never a window; matplotlib's own choice of backend stays as it is
         loss, accuracy = figure.subplots(1, 2)
-        _draw(loss, epochs, LOSSES, 1.0)
+        _draw(loss, rows, LOSSES, 1.0)
         loss.set_title("loss", loc="left")
-        _draw(accuracy, epochs, ACCURACIES, 100.0)
+        _draw(accuracy, rows, ACCURACIES, 100.0)
         accuracy.set_title("accuracy, %", loc="left")
-        _mark_best(accuracy, epochs)
+        _mark_best(accuracy, rows)
         if title:
             figure.suptitle(printable(title), color=GREY, fontsize="medium", parse_math=False)
         with replacing(path) as file:
             figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
+
+
+def _rows(epochs: Sequence[EpochMetrics | Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """A mapping an epoch."""
+    rows = [in_json(row) if isinstance(row, EpochMetrics) else row for row in epochs]
+    for row in rows:
+        if not isinstance(row, Mapping) or "epoch" not in row:
+            raise DataError(
+                "draw_curves: expected a history, or a dict for each epoch with its number as 'epoch', got "
+                f"{type(epochs).__name__} of {type(row).__name__}; pass what Trainer.fit returns"
+            )
+    return rows
 
 
 def _draw(axes: "Axes", epochs: Sequence[Mapping[str, Any]], curves: Sequence[Curve], factor: float) -> None:

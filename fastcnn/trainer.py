@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcnn import remedies
 from fastcnn.backends.choice import host
 from fastcnn.data.samples import Batches, Samples, checked_batches, samples_of, validation_of
 from fastcnn.errors import ConfigError, DataError, DTypeError, ShapeError
@@ -217,14 +218,14 @@ class Trainer:
         if sample.dtype != self.model.dtype:
             raise DTypeError(
                 f"Trainer: expected {self.model.dtype} inputs, got {sample.dtype}; "
-                f"use x.astype({self.model.dtype.name!r})"
+                f"{remedies.for_dtype(sample.dtype, sample.ndim, self.model.dtype)}"
             )
         expected = self.model.input_shape
         if expected is not None and sample.shape[1:] != expected:
             kind = "images" if len(expected) == 3 else "inputs"
             raise ShapeError(
                 f"Trainer: the model takes {kind} {expected}, but those of the data set are {sample.shape[1:]}; "
-                "use another data set"
+                f"{remedies.for_shape(sample.shape, expected)}"
             )
         self.model.output_shape(sample.shape)
 

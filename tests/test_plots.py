@@ -5,9 +5,11 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_training import tiny_arrays, tiny_trainer
 
 import fastcnn as fc
 from fastcnn.plots import draw_curves
+from fastcnn.trainer import History
 
 BLUE, ORANGE = (0x1F, 0x5F, 0xA8), (0xD9, 0x5F, 0x02)
 
@@ -62,9 +64,25 @@ def test_the_same_curves_are_the_same_file(path, tmp_path):
     assert {file.name for file in tmp_path.iterdir()} == {"curves.png", "other.png"}
 
 
+def test_a_history_is_drawn_as_the_mappings_of_its_epochs(path, tmp_path):
+    history = tiny_trainer().fit(*tiny_arrays(30), epochs=2, validation=tiny_arrays(10, seed=1))
+    draw_curves(path, history)
+    draw_curves(tmp_path / "other.png", [vars(metrics) for metrics in history])
+    assert path.read_bytes() == (tmp_path / "other.png").read_bytes()
+    assert count_of(pixels(path), ORANGE) > 100
+
+
 def test_nothing_to_draw_is_an_error(path):
-    with pytest.raises(fc.DataError, match="expected at least one epoch, got none; train first"):
-        draw_curves(path, [])
+    for nothing in ([], History()):
+        with pytest.raises(fc.DataError, match="expected at least one epoch, got none; train first"):
+            draw_curves(path, nothing)
+
+
+@pytest.mark.parametrize("wrong", ["curves.png", [0.5, 0.3], [{"cost": 0.5}]])
+def test_what_is_no_history_is_refused_with_what_to_pass(path, wrong):
+    with pytest.raises(fc.DataError, match=r"expected a history, or a dict for each epoch .*; pass what Trainer.fit"):
+        draw_curves(path, wrong)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("title", ["a $b$_{ c", "\x1b[31m \udcff \U0001f4a9 \u4e2d", "a\nb"], ids=ascii)

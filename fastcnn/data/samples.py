@@ -155,7 +155,7 @@ class ImageSamples:
         if self.images.ndim != 4:
             raise DataError(f"ImageSamples: expected images (N, C, H, W), got shape {self.images.shape}; reshape them")
         if self.labels.dtype.kind not in "iu":
-            raise DTypeError(f"ImageSamples: expected integer labels, got {self.labels.dtype}; convert the labels")
+            raise DTypeError(f"ImageSamples: expected integer labels, got {self.labels.dtype}; use labels.astype(int)")
         if self.labels.shape != self.images.shape[:1]:
             raise DataError(
                 f"ImageSamples: expected a label for each image, got {len(self.images)} images and labels "
@@ -212,24 +212,34 @@ def samples_of(x: Any, y: Any, who: str) -> Samples | Batches:
     """
     if isinstance(x, np.ndarray) and y is None:
         raise ConfigError(f"{who}: expected the targets y of the array x, got None; pass both")
+    lacks = [name for name in ("labels", "inputs", "targets", "__len__") if not hasattr(x, name)]
+    if hasattr(x, "inputs") and hasattr(x, "targets") and lacks:
+        remedy = "add labels = None, if there are no classes" if lacks == ["labels"] else "write it"
+        raise ConfigError(f"{who}: {type(x).__name__} has no {lacks[0]}, as samples must; {remedy}")
     if isinstance(x, Samples):
         if y is not None:
             raise ConfigError(f"{who}: expected no y beside samples, which hold their targets; leave it out")
         return x
     if y is not None:
         return ArraySamples(x, y)
+    if hasattr(x, "train_images"):
+        raise ConfigError(
+            f"{who}: expected samples, got a data set with two parts; pass "
+            "fastcnn.data.ImageSamples(data.train_images, data.train_labels)"
+        )
     if not isinstance(x, Iterable):
-        raise ConfigError(f"{who}: expected arrays x and y, samples, or an iterable of batches (x, y), got {x!r}")
+        raise ConfigError(
+            f"{who}: expected arrays x and y, samples, or an iterable of batches (x, y), got {type(x).__name__}"
+        )
     return x
 
 
-def validation_of(given: Any) -> Samples | Batches:
+def validation_of(given: Any, who: str = "Trainer.fit: validation") -> Samples | Batches:
     """What somebody passed to judge a model by, in one of two forms.
 
     A pair whose first is an array is a pair of arrays; any other is an iterable of two batches. A list of batches is
     looked through here and now: after an epoch is late for an error.
     """
-    who = "Trainer.fit: validation"
     if isinstance(given, tuple | list):
         if len(given) == 2 and isinstance(given[0], np.ndarray):
             return samples_of(given[0], given[1], who)

@@ -92,7 +92,7 @@ def soft_targets(labels: NDArray[np.integer[Any]], dtype: DTypeLike, classes: in
     """
     labels = array_of(labels, "soft_targets", "labels")
     if not np.issubdtype(labels.dtype, np.integer):
-        raise DTypeError(f"soft_targets: expected integer labels, got {labels.dtype}; convert the labels")
+        raise DTypeError(f"soft_targets: expected integer labels, got {labels.dtype}; use labels.astype(int)")
     if labels.ndim != 1:
         raise DataError(f"soft_targets: expected labels (N,), got shape {labels.shape}; pass one a sample")
     check_labels(labels, classes, "soft_targets")
