@@ -38,6 +38,7 @@ from contestants import MOST_BUSY, Failed, Worker, environment, positive, timed
 from networks import NETWORKS, default_batch, make_job
 from report import draw, joined, row_line, table
 
+from fastcnn.atomic import write
 from fastcnn.cpus import available_cpus
 
 OURS = "fastcnn"
@@ -204,7 +205,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(f"error: {error.name}: {error}") from None
     print(f"\n{table(report, options.markdown)}")
     if options.json:
-        options.json.write_text(json.dumps(report, indent=1) + "\n")
+        write(options.json, json.dumps(report, indent=1) + "\n")
     if options.plot:
         draw(report, options.plot)
 

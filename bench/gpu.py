@@ -31,6 +31,7 @@ from peers.ours_cuda import recorded
 from report import table
 
 import fastcnn as fc
+from fastcnn.atomic import write
 from fastcnn.backends.cuda import device
 from fastcnn.cpus import available_cpus
 
@@ -113,7 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
         raise SystemExit(f"error: {error.name}: {error}") from None
     print(f"\n{table(report, options.markdown)}")
     if options.json:
-        options.json.write_text(json.dumps(report, indent=1) + "\n")
+        write(options.json, json.dumps(report, indent=1) + "\n")
     return 0
 
 

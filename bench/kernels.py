@@ -23,6 +23,7 @@ from contestants import MOST_BUSY, Failed, Worker, environment, positive, timed
 from peers.operation import COPY, Operation, operations
 
 import fastcnn as fc
+from fastcnn.atomic import write
 from fastcnn.config import fma_peak
 
 OURS = "fastcnn"
@@ -159,7 +160,8 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(f"error: {error.name}: {error}") from None
     summarise(report["results"])
     if options.json:
-        options.json.write_text(json.dumps(report, indent=1) + "\n")
+        header = {"threads": options.threads, "isa": fc.config.describe_config(), "torch": torch.__version__}
+        write(options.json, json.dumps({**header, "results": results}, indent=1))
 
 
 if __name__ == "__main__":

@@ -179,7 +179,9 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"gorgonia, {options.steps} steps, batch {options.batch}, threads: {options.threads}\n")
     print(table(found, options.markdown))
     if options.json:
-        options.json.write_text(json.dumps({"machine": facts, "found": found}, indent=1) + "\n")
+        from fastcnn.atomic import write  # only now, when all is measured
+
+        write(options.json, json.dumps({"machine": facts, "found": found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import fastcnn as fc
+from fastcnn.atomic import write
 from fastcnn.recipes import RECIPES, Settings, recipe
 
 MOST_EPOCHS = 20  # of a recipe that is judged after every epoch
@@ -130,7 +131,7 @@ def main() -> None:
                     print(" ".join(f"{key} {value}" for key, value in row.items()), file=sys.stderr, flush=True)
     print(table(report))
     if options.json:
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
+        write(options.json, json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":

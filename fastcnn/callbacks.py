@@ -13,7 +13,6 @@ epoch 1, batch 2: 4 samples
 """
 
 import csv
-import errno
 import io
 import json
 import math
@@ -22,7 +21,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastcnn.atomic import replacing
+from fastcnn.atomic import place_to_write, write
 from fastcnn.errors import ConfigError, DataError
 from fastcnn.layers.arguments import choice, real, whole
 from fastcnn.metrics import in_json
@@ -180,7 +179,7 @@ class Checkpoint(Callback):
         self.save_best_only = save_best_only
 
     def on_start(self, trainer: Trainer) -> None:
-        _check_place(self.path)
+        place_to_write(self.path)
         if self.monitor.best is None and self.monitor.name == "test_accuracy":
             self.monitor.best = trainer.progress.best_accuracy
 
@@ -246,7 +245,7 @@ class Log(Callback):
         self._lines: list[str] = []
 
     def on_start(self, trainer: Trainer) -> None:
-        _check_place(self.path)
+        place_to_write(self.path)
         done = trainer.progress.epoch
         try:
             text = self.path.read_text(encoding="utf-8") if done and self.path.exists() else self.header
@@ -261,8 +260,7 @@ class Log(Callback):
 
     def on_epoch(self, trainer: Trainer, metrics: EpochMetrics) -> None:
         self._lines.append(self.line(metrics))
-        with replacing(self.path) as file:
-            file.write("".join([self.header, *self._lines]).encode())
+        write(self.path, "".join([self.header, *self._lines]))
 
     @property
     def _who(self) -> str:
@@ -310,14 +308,6 @@ class JSONLog(Log):
     def epoch_of(self, line: str) -> int:
         entries: dict[str, Any] = json.loads(line)
         return int(entries["epoch"])
-
-
-def _check_place(path: Path) -> None:
-    """Raise an OSError if it is clear already that there can't be such a file."""
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if not path.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
 
 
 def _epoch_of(trainer: Trainer, epoch: int) -> str:

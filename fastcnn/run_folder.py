@@ -25,7 +25,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
-from fastcnn.atomic import replacing
+from fastcnn.atomic import write
 from fastcnn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from fastcnn.errors import ConfigError, DataError
 from fastcnn.metrics import EpochMetrics, Progress, in_json
@@ -128,7 +128,7 @@ class RunFolder(Callback):
                 self._ours = FILES
             self.tidy()
             if config != self.config:
-                self._write(CONFIG, json.dumps(config, indent=2) + "\n")
+                write(self.path / CONFIG, json.dumps(config, indent=2) + "\n")
             self.config = config
 
     def tidy(self) -> None:
@@ -272,13 +272,9 @@ class RunFolder(Callback):
             self.path = _new_path(self.model)  # another run of the same second was faster
             self._make()
 
-    def _write(self, name: str, text: str) -> None:
-        with replacing(self.path / name) as file:
-            file.write(text.encode())
-
     def _write_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:
-            self._write(METRICS, "".join(json.dumps(row) + "\n" for row in rows))
+            write(self.path / METRICS, "".join(json.dumps(row) + "\n" for row in rows))
         else:
             (self.path / METRICS).unlink(missing_ok=True)
 
