@@ -13,11 +13,13 @@ Where to look: `fastcnn.ops` (one function per operation), `fastcnn.layers`, `fa
 `fastcnn.optim`, `fastcnn.init`, `fastcnn.models`, `fastcnn.data`; on the command line `python -m fastcnn.train --help`.
 """
 
-import sys
+from fastcnn.startup import begin, give_up, load_core
 
-from fastcnn.startup import load_core
-
-load_core()
+begin()
+try:
+    load_core()
+except ImportError as error:
+    give_up(error)
 
 from fastcnn.config import (  # noqa: E402  (the core is loaded first, then set up, then used)
     __version__,
@@ -32,12 +34,7 @@ from fastcnn.errors import ConfigError, CudaError, DataError, DTypeError, Fastcn
 try:
     configure_from_environment()
 except ConfigError as error:
-    # `python -m fastcnn.train` imports this package before it runs a line of its own; until then argv[0] is "-m". So
-    # what a command says of an error, it has to say here. Whoever imports the package as a library gets the exception.
-    if sys.argv[:1] != ["-m"] or not sys.orig_argv[-len(sys.argv)].removeprefix("-m").startswith("fastcnn."):
-        raise
-    print(f"error: {error}", file=sys.stderr)
-    raise SystemExit(2) from None
+    give_up(error)
 
 from fastcnn import callbacks, cuda, data, init, losses, models, ops, optim, schedules, watch  # noqa: E402
 from fastcnn.frozen import Frozen  # noqa: E402

@@ -1,8 +1,8 @@
 """What the command lines share: how they fail, and what they show while they work.
 
 Exit codes: 0 done; 1 the cost became infinite or NaN; 2 options, data or folders that won't do; 130 interrupted by
-Ctrl-C, 143 by SIGTERM, 129 by SIGHUP. Each but the first comes with one line on stderr and no traceback. Where the
-reader of a pipe goes away (``| head``) the command ends with 1 and says nothing.
+Ctrl-C, 128 and its number by another signal of `fastcnn.signals.ENDING`. Each but the first comes with one line on
+stderr and no traceback. Where the reader of a pipe goes away (``| head``) the command ends with 1 and says nothing.
 """
 
 import math
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import typer
@@ -22,6 +22,7 @@ from fastcnn.data.download import Progress as DownloadProgress
 from fastcnn.errors import FastcnnError
 from fastcnn.metrics import BatchMetrics, EpochMetrics, in_json
 from fastcnn.places import cache_dir
+from fastcnn.signals import REPEATED, end_at_once, handle_ending
 from fastcnn.terminal import Terminal, complain, give_up_unwritable_output, prepare_streams, say_json
 from fastcnn.trainer import Callback, Trainer
 
@@ -71,24 +72,35 @@ def options_of(app: typer.Typer, arguments: Sequence[str] | None, program: str) 
     return None if isinstance(made, int) else made
 
 
-def heed_signals() -> None:
-    """Let SIGTERM and SIGHUP end this process as Ctrl-C does: by a KeyboardInterrupt, which holds their number.
+def run_program(main: Callable[[], int]) -> NoReturn:
+    """Run a command line as all that this process does: to an exit code also where it is interrupted."""
+    try:
+        heed_signals()
+        code = main()
+        handle_ending(end_at_once)
+    except KeyboardInterrupt as interrupt:  # just before or after what `exit_code_of` looks after
+        code = interrupted_code(interrupt)
+    sys.exit(code)
 
-    A signal soon after another changes nothing: it would only disturb the cleaning up. One that this process was
-    started to ignore (by nohup, say) stays ignored.
+
+def heed_signals() -> None:
+    """Let the signals of `fastcnn.signals.ENDING` end this process as Ctrl-C does: by a KeyboardInterrupt.
+
+    It holds the signal's number. A signal soon after another changes nothing: it would only disturb the cleaning up.
+    Nor does one that the kernel repeats by itself.
     """
     first = -math.inf
+    heard = set()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal first
-        if time.monotonic() - first > SECONDS_TO_CLEAN_UP:
+        news = number != REPEATED or number not in heard
+        heard.add(number)
+        if news and time.monotonic() - first > SECONDS_TO_CLEAN_UP:
             first = time.monotonic()
             raise KeyboardInterrupt(number)
 
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)  # Windows has no SIGHUP
-        if number and signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, interrupt)
+    handle_ending(interrupt)
 
 
 def interrupted_code(interrupt: BaseException) -> int:

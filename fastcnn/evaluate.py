@@ -1,6 +1,5 @@
 """The command line ``python -m fastcnn.evaluate``: how good a trained model is, and what it takes for what."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import typer
 from numpy.typing import NDArray
 
 from fastcnn.classifier import load_classifier
-from fastcnn.console import downloads_shown, exit_code_of, heed_signals, options_of
+from fastcnn.console import downloads_shown, exit_code_of, options_of, run_program
 from fastcnn.data import Dataset, contact_sheet, load_dataset, save_png
 from fastcnn.data.transforms import check_labels
 from fastcnn.errors import ConfigError
@@ -215,5 +214,4 @@ def _sheet(worst: Sequence[Mistake], data: Dataset) -> NDArray[np.uint8]:
 
 
 if __name__ == "__main__":
-    heed_signals()
-    sys.exit(main())
+    run_program(main)

@@ -5,7 +5,6 @@ they have the very size that the model takes: then they are taken as they are. A
 gets its line on stderr and makes the exit code 2; the others are classified all the same.
 """
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -15,7 +14,7 @@ import typer
 from numpy.typing import NDArray
 
 from fastcnn.classifier import Classifier, load_classifier
-from fastcnn.console import REFUSED, exit_code_of, heed_signals, options_of
+from fastcnn.console import REFUSED, exit_code_of, options_of, run_program
 from fastcnn.data.digits import FIELD, mnist_style
 from fastcnn.data.images import is_idx, read_images
 from fastcnn.errors import DataError
@@ -135,5 +134,4 @@ def _as_json(path: str, index: int | None, probabilities: NDArray[np.float64], t
 
 
 if __name__ == "__main__":
-    heed_signals()
-    sys.exit(main())
+    run_program(main)

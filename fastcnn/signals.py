@@ -1,21 +1,46 @@
 """Signals at the right moment: a Ctrl-C that waits until work that must stay whole is through.
 
-Both context managers hold every signal that Python code handles (Ctrl-C, in most programs; SIGTERM or a batch
+`held_signals` and `deferred` hold every signal that Python code handles (Ctrl-C, in most programs; SIGTERM or a batch
 system's SIGUSR1 where somebody set a handler) and call that handler later. Signals that the system handles, such as a
 SIGTERM that nobody set a handler for, and SIGKILL, wait for no one. In a thread other than the main one both do
-nothing: Python handles signals in the main thread alone.
+nothing: Python handles signals in the main thread alone. `ENDING` are those that end the command lines.
 """
 
+import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
 Handler = Callable[[int, FrameType | None], object]
 
+# What ends a command early: Ctrl-C, those who look after processes, a terminal that goes away, and what batch systems
+# send some time before they kill. Not all systems have all of them.
+ENDING = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+    if hasattr(signal, name)
+)
+REPEATED = getattr(signal, "SIGXCPU", None)  # the kernel sends it every second from the limit of CPU time on
 IMPATIENCE = 0.2  # seconds; a keypress may arrive twice, once by way of a parent process, but not that far apart
+
+
+def handle_ending(handler: Handler) -> None:
+    """Let a handler take all signals of `ENDING`, but those that this process was started to ignore (by nohup, say)."""
+    for number in ENDING:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def end_at_once(number: int, frame: FrameType | None = None) -> Any:
+    """A handler for a process with nothing to lose, one that is still importing: end it, with a word."""
+    with suppress(Exception):
+        print("interrupted", file=sys.stderr, flush=True)
+    os._exit(128 + number)
 
 
 class Deferral:
@@ -42,7 +67,7 @@ class Deferral:
         now = time.monotonic()
         if not self._held:
             self._first = now
-        impatient = not self._patient and now - self._first > IMPATIENCE
+        impatient = not self._patient and now - self._first > IMPATIENCE and number != REPEATED
         self._held[number] = frame
         if self._open or impatient:
             self.land()

@@ -4,7 +4,6 @@ How it fails, and with which exit codes, stands in `fastcnn.console`.
 """
 
 import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import fastcnn as fc
-from fastcnn.console import exit_code_of, heed_signals, options_of
+from fastcnn.console import exit_code_of, options_of, run_program
 from fastcnn.errors import ConfigError, FastcnnError
 from fastcnn.options import full_path
 from fastcnn.recipes import MODELS, Settings
@@ -262,5 +261,4 @@ def _was_typed(context: typer.Context, name: str) -> bool:
 
 
 if __name__ == "__main__":
-    heed_signals()
-    sys.exit(main())
+    run_program(main)

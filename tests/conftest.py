@@ -1,6 +1,7 @@
 """Hypothesis profiles, and the folder of the real data."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,32 @@ settings.register_profile("fastcnn", max_examples=60, derandomize=True, deadline
 settings.register_profile("quick", max_examples=10, derandomize=True, deadline=None, database=None)
 settings.register_profile("thorough", max_examples=500, deadline=None, database=None, print_blob=True)
 settings.load_profile("fastcnn")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def children_hear_all_signals():
+    """Where the tests were started to ignore a signal (`nohup`, `&` in a script), their children don't inherit that.
+
+    The tests themselves go on to ignore it: only what is ignored by the system is handed down, what Python ignores not.
+    """
+    ignored = [
+        number
+        for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGCHLD}  # the first is Python's own doing
+        if signal.getsignal(number) == signal.SIG_IGN
+    ]
+    for number in ignored:
+        signal.signal(number, lambda *_: None)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@pytest.fixture
+def ctrl_c(children_hear_all_signals):
+    """Python's own handler of Ctrl-C, whatever the tests were started with."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,10 @@ import pytest
 from fastcnn.signals import deferred, held_signals
 
 SIGUSR1, SIGUSR2 = (getattr(signal, name, None) for name in ("SIGUSR1", "SIGUSR2"))
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="raises signals that only POSIX has")
+pytestmark = [
+    pytest.mark.skipif(os.name != "posix", reason="raises signals that only POSIX has"),
+    pytest.mark.usefixtures("ctrl_c"),
+]
 
 
 @contextmanager
@@ -82,6 +85,17 @@ def test_a_second_signal_lands_at_once_if_it_comes_later(pause, lands, second):
         where = "nowhere"
     assert where == lands
     assert came == []  # what a KeyboardInterrupt overtakes is not called any more
+
+
+def test_a_limit_of_cpu_time_that_the_kernel_repeats_is_no_impatience():
+    where = "nowhere"
+    with handling(signal.SIGXCPU) as came, deferred() as land:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGXCPU)
+            time.sleep(0.25)
+        where = "in the step" if came else "nowhere"
+        land()
+    assert where == "nowhere" and came == [signal.SIGXCPU]
 
 
 def test_a_signal_that_has_landed_is_no_first_one():

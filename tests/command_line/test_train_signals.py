@@ -1,4 +1,4 @@
-"""How `python -m fastcnn.train` ends when it is told to: Ctrl-C, SIGTERM, SIGHUP."""
+"""How `python -m fastcnn.train` ends when it is told to: Ctrl-C, SIGTERM, and what batch systems send."""
 
 import os
 import re
@@ -12,7 +12,8 @@ from runs import FILES, metrics_of, process, wait_for
 
 from fastcnn import train as train_module
 from fastcnn.checkpoint import load_checkpoint
-from fastcnn.console import heed_signals
+from fastcnn.console import heed_signals, interrupted_code
+from fastcnn.signals import ENDING
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.03, 0.1])
@@ -30,7 +31,7 @@ def test_ctrl_c_keeps_the_last_complete_epoch(digits, tmp_path, delay):
     assert re.fullmatch(rf"interrupted in epoch {progress.epoch + 1}; all up to .* is kept in .*\n", error)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
 def test_a_signal_in_the_first_epoch_keeps_its_batches(number):
     options = ("--dataset", "sample", "--batch-size", 10, "--dtype", "float64", "--run-dir", "run")
     run = process(*options, stdout=subprocess.PIPE)
@@ -63,20 +64,40 @@ def test_ctrl_c_before_the_first_step_leaves_nothing_and_a_second_one_does_not_d
     assert os.listdir() == []
 
 
-def test_a_later_ctrl_c_is_heard_again(monkeypatch):
-    monkeypatch.setattr("fastcnn.console.SECONDS_TO_CLEAN_UP", 0.2)
-    before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    try:
-        heed_signals()
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
+@pytest.fixture
+def heeded(monkeypatch):
+    """Signals as the command lines take them, who clean up faster."""
+    monkeypatch.setattr("fastcnn.console.SECONDS_TO_CLEAN_UP", 0.05)
+    before = [(number, signal.getsignal(number)) for number in ENDING]
+    heed_signals()
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_each_signal_that_ends_a_command_is_a_keyboard_interrupt(heeded, number):
+    with pytest.raises(KeyboardInterrupt) as caught:
+        signal.raise_signal(number)
+    assert interrupted_code(caught.value) == 128 + number
+
+
+def test_a_later_ctrl_c_is_heard_again(heeded):
+    with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
-        time.sleep(0.25)
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGTERM)
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
+    signal.raise_signal(signal.SIGINT)
+    time.sleep(0.06)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_limit_of_cpu_time_is_heard_once_for_the_kernel_repeats_it(heeded):
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGXCPU)
+    time.sleep(0.06)
+    signal.raise_signal(signal.SIGXCPU)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_a_signal_that_is_ignored_from_the_start_stays_ignored(digits, tmp_path):
