@@ -28,6 +28,7 @@ class Options:
     model: str
     dataset: str
     data_dir: str | None
+    transpose: bool | None
     mistakes: int
     sheet: Path | None
     scaling: str | None
@@ -116,6 +117,14 @@ def parse(
     data_dir: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Where the four IDX files of MNIST are, or of another set.")
     ] = None,
+    transpose: Annotated[
+        bool | None,
+        typer.Option(
+            "--transpose/--no-transpose",
+            metavar="",
+            help="Swap rows and columns of the images; if not given, of those whose files are named as EMNIST's.",
+        ),
+    ] = None,
     mistakes: Annotated[
         int, typer.Option(parser=whole_number(0), metavar="N", help="How many of the worst mistakes to show.")
     ] = 10,
@@ -126,7 +135,7 @@ def parse(
     as_json: Annotated[bool, typer.Option("--json", help="Print all as one JSON object.")] = False,
 ) -> Options:
     """Tell how many test images a model gets right, what it takes for what, and its worst mistakes."""
-    return Options(model, dataset, data_dir, mistakes, sheet, scaling, as_json)
+    return Options(model, dataset, data_dir, transpose, mistakes, sheet, scaling, as_json)
 
 
 def evaluate(options: Options) -> int:
@@ -135,7 +144,7 @@ def evaluate(options: Options) -> int:
     if options.data_dir == "":
         raise ConfigError("--data-dir: expected the path of a folder, got ''; see --help")
     with downloads_shown(Terminal(stderr=options.json)) as progress:
-        data = load_dataset(options.dataset, options.data_dir, progress)
+        data = load_dataset(options.dataset, options.data_dir, progress, transpose=options.transpose)
     check_labels(data.test_labels, classifier.classes, f"evaluate {str(classifier.path)!r}")
     verdict = judge(classifier.probabilities(data.test_images), data.test_labels)
     worst = verdict.mistakes[: options.mistakes]

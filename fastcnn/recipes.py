@@ -73,6 +73,7 @@ class Settings:
         limit: Train on the first so many images only; None takes all.
         shuffle: Whether each epoch has an order of its own; without, it is the order of the file.
         seed: Of the starting weights, the dropout masks and the orders.
+        classes, image_height, image_width: Of the data, which they follow; nobody types them.
 
     Raises:
         ConfigError: for a name that is unknown, a number out of range, or two settings that don't go together.
@@ -106,6 +107,9 @@ class Settings:
     limit: int | None = None
     shuffle: bool = True
     seed: int = 0
+    classes: int = 10
+    image_height: int = 28
+    image_width: int = 28
 
     def __post_init__(self) -> None:
         choices = {
@@ -120,7 +124,8 @@ class Settings:
         }
         for name, allowed in choices.items():
             choice(getattr(self, name), allowed, f"settings: {name}")
-        for name, least in {"epochs": 1, "batch_size": 1, "limit": 1, "seed": 0}.items():
+        counts = {"epochs": 1, "batch_size": 1, "limit": 1, "seed": 0}
+        for name, least in (counts | {"classes": 2, "image_height": 1, "image_width": 1}).items():
             if (name, getattr(self, name)) != ("limit", None):
                 whole(getattr(self, name), f"settings: {name}", least)
         for name in ("eps", "clip_norm"):
@@ -209,7 +214,8 @@ def build(settings: Settings, device: str = "cpu") -> tuple[Model, Loss, Optimiz
     >>> model.name, loss.reduction, optimizer.lr
     ('gorgonia', 'mean_elements', 0.001)
     """
-    options = {} if settings.dropout else {"dropout": False}
+    options: dict[str, Any] = {} if settings.dropout else {"dropout": False}
+    options |= {"classes": settings.classes, "image_size": (settings.image_height, settings.image_width)}
     model = MODELS[settings.model](settings.dtype, seed=settings.seed, **options)
     if device != "cpu":
         model.to(device)

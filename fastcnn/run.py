@@ -18,7 +18,7 @@ from fastcnn.console import (
     downloads_shown,
     interrupted_code,
 )
-from fastcnn.data import Dataset, DeviceImages, load_dataset
+from fastcnn.data import Dataset, DeviceImages, check, load_dataset
 from fastcnn.data.samples import ImageSamples, Samples
 from fastcnn.errors import ConfigError, CudaError, DataError, FastcnnError
 from fastcnn.layers.arguments import choice
@@ -40,7 +40,7 @@ class Options:
         settings: What to compute; None where `resume` says it.
         resume: The folder of a run that goes on.
         epochs: Of a run that goes on, where it is to end, if not where it was.
-        dataset, data_dir: See `fastcnn.data.load_dataset`.
+        dataset, data_dir, transpose: See `fastcnn.data.load_dataset`.
         threads: How many, if not as many as there are CPUs.
         device: "cpu" or "cuda", where to compute.
         run_dir: The folder of a new run, if not one with a name of its own.
@@ -52,6 +52,7 @@ class Options:
     epochs: int | None
     dataset: str
     data_dir: Path | None
+    transpose: bool | None
     threads: int | None
     device: str
     run_dir: Path | None
@@ -106,18 +107,19 @@ class Run:
         self.no_curves = ""  # why there is no curves.png, if drawing it failed
         self.console = Terminal(quiet=options.quiet or options.json)
         self.report = JsonReport() if options.json else TrainingReport(self.console)
-        parts = build(settings, options.device)
-        self.trainer = Trainer(*parts, batch_size=settings.batch_size, shuffle=settings.shuffle)
-        self.trainer.callbacks = [folder, self.report, *([] if options.quiet else [CompileReport()])]
-        folder.metadata = {"scaling": settings.scaling, "recipe": _recipe(settings)}
 
     def go(self) -> int:
         """Read the data, train, and return the exit code."""
-        self.data = self._read_data()
+        self.data = data = self._read_data()
+        self.settings = settings = self._fitted(self.settings)
         self.config = self._configuration()
-        first, form = slice(self.settings.limit), (self.settings.dtype, self.settings.scaling, self.settings.targets)
-        self.training = self._placed(ImageSamples(self.data.train_images[first], self.data.train_labels[first], *form))
-        self.test = self._placed(ImageSamples(self.data.test_images, self.data.test_labels, *form))
+        parts = build(settings, self.options.device)
+        self.trainer = Trainer(*parts, batch_size=settings.batch_size, shuffle=settings.shuffle)
+        self.trainer.callbacks = [self.folder, self.report, *([] if self.options.quiet else [CompileReport()])]
+        self.folder.metadata = {"scaling": settings.scaling, "recipe": _recipe(settings)}
+        first, form = slice(settings.limit), (settings.dtype, settings.scaling, settings.targets, settings.classes)
+        self.training = self._placed(ImageSamples(data.train_images[first], data.train_labels[first], *form))
+        self.test = self._placed(ImageSamples(data.test_images, data.test_labels, *form))
         self.trainer.schedule = schedule_of(self.settings, len(self.training))
         self.trainer.check(self.training)
         self.trainer.check(self.test)
@@ -165,14 +167,30 @@ class Run:
         options, source = self.options, self.folder.config.get("dataset", {})
         with downloads_shown(self.console) as progress:
             if not self.folder.resumed:
-                return load_dataset(options.dataset, options.data_dir, progress, download=not options.dry_run)
-            data = load_dataset(source["option"], options.data_dir or source["data_dir"], progress)
+                download = not options.dry_run
+                return load_dataset(options.dataset, options.data_dir, progress, download, options.transpose)
+            place = options.data_dir or source["data_dir"]
+            data = load_dataset(source["option"], place, progress, transpose=source.get("transpose"))
         if _fingerprint(data) != source["sha256"]:
             raise DataError(
                 f"{self.folder.who}: the data is not what it was: expected {source['origin']}; got {data.origin}; "
                 "put it back, or name its folder by --data-dir"
             )
         return data
+
+    def _fitted(self, settings: Settings) -> Settings:
+        """The settings for a model that takes this data; a resumed run has them."""
+        if self.folder.resumed:
+            return settings
+        height, width = self.data.train_images.shape[2:]
+        return replace(settings, classes=self.data.classes, image_height=height, image_width=width)
+
+    def _notes(self) -> list[str]:
+        """What looks wrong about the images that are trained on, and else about the test's."""
+        data, first = self.data, slice(self.settings.limit)
+        notes = check(data.train_images[first], data.train_labels[first])
+        of_test = (note for note in check(data.test_images, data.test_labels) if note not in notes)
+        return notes + [f"of the test: {note}" for note in of_test]
 
     def _placed(self, samples: ImageSamples) -> Samples:
         """The samples where the model is."""
@@ -196,6 +214,7 @@ class Run:
                 "test_images": len(data.test_labels),
                 "sha256": _fingerprint(data),
                 "option": "sample" if data.name == "sample" and options.data_dir is None else options.dataset,
+                "transpose": data.transposed,
                 **_place(options.data_dir),
             },
             "isa": _core.get_isa(),
@@ -223,13 +242,16 @@ class Run:
         trainer, folder, progress = self.trainer, self.folder, self.trainer.progress
         model, size = trainer.model, sum(parameter.size for parameter in trainer.model.parameters())
         machine = {"isa": _core.get_isa(), "threads": fc.get_num_threads(), "device": self.options.device}
+        notes = self._notes()
         if isinstance(self.report, JsonReport):
             run = None if self.options.dry_run else str(folder.path)
             begun = {"epoch": progress.epoch, "batch": progress.batch} if folder.resumed else None
-            self.report.tell("start", run=run, resumed_from=begun, parameters=size, **self.config | machine)
+            about = {"parameters": size, "notes": notes}
+            self.report.tell("start", run=run, resumed_from=begun, **about, **self.config | machine)
         lines = [f"data   {self.data.origin}"]
         if len(self.training) < len(self.data.train_labels):
             lines.append(f"       the first {len(self.training):,} of them for training (--limit)")
+        lines += [f"note   {note}" for note in notes]
         lines.append(f"model  {model.name}: {size:,} parameters, {model.dtype}, {self._device()}")
         if folder.resumed:
             lines.append(f"resume after {place_of(progress)}")
@@ -295,7 +317,9 @@ def _settings_in(folder: RunFolder) -> Settings:
     source = folder.config["dataset"]
     texts = [source.get(name) for name in ("name", "option", "sha256", "origin")]
     try:
-        if all(isinstance(text, str) for text in texts) and isinstance(source.get("data_dir"), str | None):
+        kinds = {"data_dir": str | None, "transpose": bool | None}
+        options = all(isinstance(source.get(name), kind) for name, kind in kinds.items())
+        if options and all(isinstance(text, str) for text in texts):
             return Settings(**folder.config["settings"])
         problem = "its dataset has other entries"
     except (TypeError, ConfigError) as error:

@@ -180,7 +180,15 @@ def parse(
         ),
     ] = "auto",
     data_dir: Annotated[
-        Path | None, _path(DATA, "Where the four IDX files of MNIST are, or of another set of 28x28 images.")
+        Path | None, _path(DATA, "Where the four IDX files of MNIST are, or of another set of grey images.")
+    ] = None,
+    transpose: Annotated[
+        bool | None,
+        _flag(
+            DATA,
+            "--transpose/--no-transpose",
+            "Swap rows and columns of the images; if not given, of those whose files are named as EMNIST's.",
+        ),
     ] = None,
     epochs: Annotated[int | None, _whole(DATA, "How often to go through the training images; 10 if not given.")] = None,
     batch_size: Annotated[
@@ -244,6 +252,7 @@ def parse(
         epochs=epochs,
         dataset=dataset,
         data_dir=data_dir,
+        transpose=transpose,
         threads=threads,
         device=device,
         run_dir=run_dir,

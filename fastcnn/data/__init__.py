@@ -8,11 +8,13 @@
 
 from typing import TYPE_CHECKING, Any
 
+from fastcnn.data.check import check
+from fastcnn.data.dataset import Dataset
 from fastcnn.data.digits import mnist_style
 from fastcnn.data.download import fetch_mnist
 from fastcnn.data.idx import read_idx, write_idx
 from fastcnn.data.images import read_images
-from fastcnn.data.mnist import Dataset, load_dataset
+from fastcnn.data.mnist import load_dataset
 from fastcnn.data.png import contact_sheet, save_png
 from fastcnn.data.samples import ArraySamples, ImageSamples, Samples
 from fastcnn.data.transforms import pixel_table, scale_pixels, soft_targets
@@ -28,6 +30,7 @@ __all__ = [
     "ImageSamples",
     "Samples",
     "cache_dir",
+    "check",
     "contact_sheet",
     "fetch_mnist",
     "load_dataset",

@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from runs import FILES, NAMES, metrics_of, process, train, wait_for
+from runs import FILES, NAMES, metrics_of, process, result_of, train, wait_for
 
 import fastcnn as fc
 from fastcnn.checkpoint import load_checkpoint
@@ -235,13 +235,13 @@ def idx(*shape, kind=8):
         (0, idx(60, 28, 28) + bytes(1000), "truncated"),
         (0, idx(60, 28, 28)[:9], "truncated"),
         (0, b"\x89PNG" + bytes(5000), "expected an IDX file"),
-        (0, idx(60, 28, 28, kind=0x0D) + bytes(4 * 60 * 784), "float32"),
+        (0, idx(60, 28, 28, kind=0x0D) + b"\x3f" * (4 * 60 * 784), "float32"),
         (0, idx(2**32 - 1, 2**32 - 1, 2**32 - 1) + bytes(99), "expected at most"),
         (0, zipped(idx(2**31, 28, 28) + bytes(200 << 20), compresslevel=1), "expected at most"),
         (0, zipped(idx(60, 28, 28) + bytes(60 * 784))[:-20], "cannot be read|truncated"),
         (0, idx(0, 28, 28), "at least one image"),
         (0, idx(59, 28, 28) + bytes(59 * 784), "expected 60 images"),
-        (1, idx(60) + bytes([10] * 60), "expected labels 0 to 9, got 10"),
+        (1, idx(60) + bytes([100] * 60), "expected labels 0 to 99, got 100"),
         (2, idx(20, 14, 14) + bytes(20 * 196), "images of one size"),
     ],
     ids=range(13),
@@ -254,10 +254,31 @@ def test_bad_data_is_refused_and_leaves_nothing(digits, capsys, file, content, s
     assert_refused(capsys, "--data-dir", digits, "--run-dir", "run", says=says)
 
 
-def test_images_of_another_size_are_refused(digits, capsys):
+@pytest.mark.parametrize(
+    ("model", "weights"), [("gorgonia", (625, 2048)), ("mxnet-scratch", (128, 1250)), ("lenet5", (120, 400))]
+)
+def test_the_model_follows_the_images_and_classes_and_a_resumed_run_keeps_them(
+    digits, tmp_path, capsys, model, weights
+):
     for name, count in ((NAMES[0], 60), (NAMES[2], 20)):
-        write_idx(digits / name, np.zeros((count, 32, 32), np.uint8))
-    assert_refused(capsys, "--data-dir", digits, says=r"takes images \(1, 28, 28\).*\(1, 32, 32\)")
+        write_idx(digits / name, np.pad(fc.data.read_idx(digits / name), ((0, 0), (2, 2), (2, 2))))
+        write_idx(digits / name.replace("images-idx3", "labels-idx1"), np.arange(count, dtype=np.uint8) % 26 + 1)
+    run = tmp_path / "run"
+    options = ("--data-dir", digits, "--model", model, "--limit", 20)
+    assert train(*options, "--epochs", 1, "--run-dir", run) == 0
+    assert "27 classes, as the largest label is 26" in capsys.readouterr().out
+    assert train("--resume", run, "--epochs", 2, "--quiet") == 0
+    assert train(*options, "--epochs", 2, "--run-dir", tmp_path / "other", "--quiet") == 0
+    assert result_of(run) == result_of(tmp_path / "other")
+    kept = fc.load(run / "last.safetensors")
+    assert kept.state_dict()["linear1.weight"].shape == weights
+    assert kept.output_shape((1, *kept.input_shape)) == (1, 27) and kept.input_shape == (1, 32, 32)
+
+
+def test_images_that_are_too_small_are_refused(digits, capsys):
+    for name, count in ((NAMES[0], 60), (NAMES[2], 20)):
+        write_idx(digits / name, np.zeros((count, 7, 9), np.uint8))
+    assert_refused(capsys, "--data-dir", digits, says="gorgonia: expected images of 8x8 or more, got 7x9; enlarge them")
 
 
 @pytest.mark.parametrize("file", [name for name in FILES if name != "curves.png"])

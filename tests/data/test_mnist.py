@@ -88,9 +88,9 @@ def test_a_data_dir_without_the_files_names_what_is_missing(tmp_path, write_fold
 @pytest.mark.parametrize(
     ("replaced", "says"),
     [
-        ({"train_labels_idx1_ubyte": np.array([0, 1, 10, 11], np.uint8)}, "got 10 at index 2 (2 of 4"),
+        ({"train_labels_idx1_ubyte": np.array([0, 1, 100, 111], np.uint8)}, "got 100 at index 2 (2 of 4"),
         ({"t10k_labels_idx1_ubyte": np.zeros(19, np.uint8)}, "expected 19 images"),
-        ({"t10k_labels_idx1_ubyte": np.zeros((20, 1), np.uint8)}, "expected labels (N,), got shape (20, 1)"),
+        ({"t10k_labels_idx1_ubyte": np.zeros((20, 2), np.uint8)}, "expected labels (N,), got shape (20, 2)"),
         ({"train_images_idx3_ubyte": np.zeros((30, 20), np.uint8)}, "got shape (30, 20)"),
         ({"train_images_idx3_ubyte": np.zeros((0, 5, 4), np.uint8)}, "at least one image"),
         ({"train_images_idx3_ubyte": np.zeros((30, 0, 4), np.uint8)}, "at least one image"),
