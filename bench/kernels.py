@@ -160,8 +160,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(f"error: {error.name}: {error}") from None
     summarise(report["results"])
     if options.json:
-        header = {"threads": options.threads, "isa": fc.config.describe_config(), "torch": torch.__version__}
-        write(options.json, json.dumps({**header, "results": results}, indent=1))
+        write(options.json, json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":
