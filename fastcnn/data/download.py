@@ -4,16 +4,22 @@ A file takes its final name only when its content has proved right, so the folde
 """
 
 import hashlib
+import io
 import os
 import time
 import zlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from fastcnn.atomic import replacing
 from fastcnn.data.idx import CHUNK, decompressed
 from fastcnn.errors import DataError
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
+    from urllib.request import OpenerDirector
 
 Progress = Callable[[str, int, int], None]
 """Called with a file's URL, the bytes received and the bytes to come in all (0 if the mirror does not say).
@@ -60,7 +66,8 @@ def fetch_mnist(
         mirrors: Base URLs, tried in turn; if not given those in ``FASTCNN_MNIST_MIRRORS`` (separated by
             spaces), or else three public ones.
         progress: Called before a file is asked for and while it arrives, see `Progress`.
-        timeout: Seconds without an answer after which a mirror is given up; so is one slower than 10 kB/s.
+        timeout: Seconds without an answer after which a mirror is given up; so is one that in any so many seconds
+            sends less than 10 kB/s, headers included.
 
     Raises:
         DataError: if the folder cannot be written, or if no mirror has a file; names each mirror and how it
@@ -92,6 +99,8 @@ def find_file(folder: Path, name: str) -> Path | None:
 
 
 def _is_intact(path: Path, content: Content) -> bool:
+    if not os.path.isfile(path):  # a pipe would keep us waiting
+        return False
     try:
         with open(path, "rb") as file:
             _check_content(file, content)
@@ -123,26 +132,87 @@ def _fetch_from_any(
 
 def _receive(url: str, file: BinaryIO, size: int, progress: Progress | None, timeout: float) -> None:
     """Copy what `url` sends to `file`, as far as it can be a file of `size` bytes after decompression."""
-    from urllib.request import urlopen
-
     if progress:
         progress(url, 0, 0)
     most = size + CHUNK  # gzip never makes a file much larger
-    started = time.monotonic()
-    with urlopen(url, timeout=timeout) as response:
-        total = int(response.headers.get("Content-Length") or 0)
+    with _paced_opener(_Pace(timeout)).open(url, timeout=timeout) as response:
+        length = response.headers.get("Content-Length", "")
+        total = int(length[:15]) if length.isascii() and length.isdigit() else 0  # 15 digits are too many as it is
         received = 0
-        while chunk := response.read1(CHUNK):
+        while max(received, total) <= most and (chunk := response.read1(CHUNK)):
             file.write(chunk)
             received += len(chunk)
             if progress:
                 progress(url, received, total)
-            if max(received, total) > most:
-                raise DataError(f"expected at most {most} bytes, got {max(received, total)} or more")
-            if time.monotonic() - started > timeout + received / SLOWEST_BYTES_PER_SECOND:
-                raise TimeoutError(f"slower than {SLOWEST_BYTES_PER_SECOND // 1000} kB/s")
+    if max(received, total) > most:
+        raise DataError(f"expected at most {most} bytes, got {max(received, total)} or more")
     if received < total:
         raise DataError(f"the connection broke after {received} of {total} bytes")
+
+
+class _Pace:
+    """Gives a mirror up that is too slow: in each span of `timeout` seconds the least rate must be kept."""
+
+    def __init__(self, timeout: float) -> None:
+        self.timeout = timeout
+        self.began = time.monotonic()
+        self.received = 0
+
+    def count(self, size: int) -> None:
+        """So many bytes have come."""
+        self.received += size
+        seconds = time.monotonic() - self.began
+        if seconds > self.timeout:
+            if self.received < seconds * SLOWEST_BYTES_PER_SECOND:
+                raise TimeoutError(f"slower than {SLOWEST_BYTES_PER_SECOND // 1000} kB/s")
+            self.began += seconds
+            self.received = 0
+
+
+class _PacedReader(io.RawIOBase):
+    """What comes from a socket, counted: what waits for the end of a line sees no more than what reads the content."""
+
+    def __init__(self, raw: io.RawIOBase, pace: _Pace) -> None:
+        self.raw = raw
+        self.pace = pace
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        size = self.raw.readinto(buffer)
+        self.pace.count(size or 0)
+        return size
+
+    def close(self) -> None:
+        self.raw.close()
+        super().close()
+
+
+def _paced_opener(pace: _Pace) -> "OpenerDirector":
+    """What opens URLs as urllib does, proxies and redirections included, and gives slow servers up."""
+    from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+    from urllib.request import HTTPHandler, HTTPSHandler, build_opener
+
+    class Response(HTTPResponse):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self.fp = io.BufferedReader(_PacedReader(self.fp.detach(), pace))
+
+    def connection(kind: "type[HTTPConnection]", *arguments: Any, **options: Any) -> "HTTPConnection":
+        made = kind(*arguments, **options)
+        made.response_class = Response
+        return made
+
+    class Http(HTTPHandler):
+        def http_open(self, request: Any) -> Any:
+            return self.do_open(partial(connection, HTTPConnection), request)
+
+    class Https(HTTPSHandler):
+        def https_open(self, request: Any) -> Any:
+            return self.do_open(partial(connection, HTTPSConnection), request)
+
+    return build_opener(Http, Https)
 
 
 def _check_content(file: BinaryIO, content: Content) -> None:

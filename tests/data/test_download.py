@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import os
 import threading
 from collections import defaultdict
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ import pytest
 
 from fastcnn.data import download, fetch_mnist, load_dataset
 from fastcnn.errors import DataError
+
+# What mirrors say that the length is, right or wrong.
+LENGTHS = {"promising": str(10 << 20), "shorter": "40", "negative": "-5", "wordy": "about 5", "huge": "9" * 5000}
 
 
 class Mirrors(BaseHTTPRequestHandler):
@@ -32,12 +36,23 @@ class Mirrors(BaseHTTPRequestHandler):
             content = gzip.compress(bytes(10 << 20))
         if behaviour == "plain":
             content = gzip.decompress(content)
+        if behaviour == "dripping-headers":
+            return self.drip(b"HTTP/1.1 200 OK\r\nServer: " + bytes(b"x" * 10_000))
         self.send_response(200)
+        if behaviour == "dripping-chunks":
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            return self.drip(b"1;" + b"x" * 10_000)
         if behaviour != "unsized":
-            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Length", LENGTHS.get(behaviour, str(len(content))))
         self.end_headers()
         if behaviour == "dripping":
             return self.drip(content)
+        if behaviour == "stalling":
+            self.wfile.write(content[:-100])
+            return self.drip(content[-100:])
+        if behaviour == "longer":
+            content += b"more"
         self.wfile.write(content[: len(content) // 2] if behaviour == "broken" else content)
 
     def drip(self, content):
@@ -93,10 +108,11 @@ def names_in(folder):
 
 
 ALL_FILES = sorted(f"{name}.gz" for name in download.MNIST_FILES)
-PATIENCE = defaultdict(lambda: 30.0, hanging=0.5, dripping=0.5)  # seconds
+SLOW = ("hanging", "dripping", "dripping-headers", "dripping-chunks", "stalling")
+PATIENCE = defaultdict(lambda: 30.0, dict.fromkeys(SLOW, 0.3))  # seconds
 
 
-@pytest.mark.parametrize("behaviour", ["good", "unsized"])
+@pytest.mark.parametrize("behaviour", ["good", "unsized", "longer", "negative", "wordy"])
 def test_a_good_mirror_fills_the_folder_and_reports_progress(server, tmp_path, behaviour):
     reports = []
     fetch(server, tmp_path / "new" / "folder", behaviour, progress=lambda *report: reports.append(report))
@@ -104,7 +120,7 @@ def test_a_good_mirror_fills_the_folder_and_reports_progress(server, tmp_path, b
     for name in download.MNIST_FILES:
         url, size = f"{server.url}{behaviour}/{name}.gz", (server.folder / f"{name}.gz").stat().st_size
         assert next(report for report in reports if report[0] == url) == (url, 0, 0)
-        assert (url, size, size if behaviour == "good" else 0) in reports
+        assert (url, size, size if behaviour in ("good", "longer") else 0) in reports
 
 
 def test_a_mirror_is_named_before_it_is_asked(server, tmp_path):
@@ -136,8 +152,14 @@ def test_what_is_there_and_right_is_not_fetched_again(server, tmp_path):
         ("broken", "the connection broke after"),
         ("endless", "expected at most"),
         ("bomb", "expected SHA-256"),
+        ("promising", "expected at most 104"),
+        ("huge", "expected at most 104"),
+        ("shorter", "ended before the end-of-stream marker"),
         ("hanging", "timed out"),
         ("dripping", "slower than 10 kB/s"),
+        ("dripping-headers", "slower than 10 kB/s"),
+        ("dripping-chunks", "slower than 10 kB/s"),
+        ("stalling", "slower than 10 kB/s"),
     ],
 )
 def test_a_bad_mirror_is_named_and_leaves_nothing(server, tmp_path, behaviour, says):
@@ -169,6 +191,32 @@ def test_a_damaged_file_stays_until_there_is_a_better_one(server, tmp_path):
     with pytest.raises(DataError):
         fetch(server, tmp_path / "a", "broken")
     assert (tmp_path / "a" / "train-images-idx3-ubyte").read_bytes() == b"half a fi"
+
+
+def test_too_long_a_length_is_refused_before_anything_is_read(server, tmp_path):
+    reports = []
+    with pytest.raises(DataError):
+        fetch(server, tmp_path / "a", "promising", progress=lambda *report: reports.append(report))
+    assert [received for _, received, _ in reports] == [0]
+
+
+def test_a_rate_is_of_the_last_seconds_not_of_all_since_the_start(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(download.time, "monotonic", lambda: now[0])
+    pace = download._Pace(timeout=2.0)
+    for _ in range(2):
+        now[0] += 1.5
+        pace.count(50_000)
+    now[0] += 2.5
+    with pytest.raises(TimeoutError, match="slower than 10 kB/s"):
+        pace.count(10_000)
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(server, tmp_path):
+    (tmp_path / "a").mkdir()
+    os.mkfifo(tmp_path / "a" / "train-images-idx3-ubyte.gz")
+    with pytest.raises(DataError, match="404"):
+        fetch(server, tmp_path / "a", "missing")
 
 
 def test_an_interrupt_leaves_nothing(server, tmp_path):
