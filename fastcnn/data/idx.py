@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcnn.atomic import replacing
+from fastcnn.backends.arrays import unmasked
 from fastcnn.data.formats import HEAD, kind_of, why_no_file
 from fastcnn.errors import ConfigError, DataError, DTypeError, ShapeError
 
@@ -155,6 +156,7 @@ def write_idx(path: str | os.PathLike[str], array: NDArray[np.uint8]) -> None:
     """
     if not isinstance(path, str | os.PathLike):
         raise ConfigError(f"write_idx: expected the path of a file, got {type(path).__name__}; pass (path, array)")
+    unmasked("write_idx", "array", array)
     if not isinstance(array, np.ndarray) or array.dtype != np.uint8:
         got = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
         raise DTypeError(

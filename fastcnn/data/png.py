@@ -33,8 +33,8 @@ def save_png(path: str | os.PathLike[str], images: Bytes) -> None:
 
     Args:
         path: The file to create or replace.
-        images: uint8. One image: grey ``(H, W)`` or colour ``(H, W, 3)``. Many: grey ``(N, 1, H, W)`` or colour
-            ``(N, 3, H, W)``; they become a square, or nearly one, with no gap between them.
+        images: uint8. One image: grey ``(H, W)`` or ``(1, H, W)``, colour ``(H, W, 3)`` or ``(3, H, W)``. Many: grey
+            ``(N, 1, H, W)`` or colour ``(N, 3, H, W)``; they become a square, or nearly one, with no gap between them.
 
     Raises:
         DTypeError: if the array is not uint8.
@@ -47,7 +47,7 @@ def save_png(path: str | os.PathLike[str], images: Bytes) -> None:
     """
     from PIL import Image
 
-    _check_bytes(images, "save_png")
+    images = _checked_bytes(images, "save_png")
     is_one = images.size and (images.ndim == 2 or (images.ndim == 3 and images.shape[2] == 3))
     picture = images if is_one else _square(_checked_batch(images, "save_png", "(H, W), (H, W, 3), "))
     try:
@@ -70,7 +70,8 @@ def contact_sheet(
     """Show images with their labels, their label vectors, and what a model took them for: in red if it was wrong.
 
     Args:
-        images: uint8, grey ``(N, 1, H, W)`` or colour ``(N, 3, H, W)``; small ones are enlarged.
+        images: uint8, grey ``(N, 1, H, W)`` or colour ``(N, 3, H, W)``, or one, ``(1, H, W)`` or ``(3, H, W)``; small
+            ones are enlarged.
         labels: Class indices ``(N,)``.
         targets: Label vectors ``(N, classes)``, such as `soft_targets` gives.
         predictions: Class indices ``(N,)``.
@@ -92,8 +93,7 @@ def contact_sheet(
     """
     from PIL import Image, ImageDraw
 
-    _check_bytes(images, "contact_sheet")
-    pictures = _enlarged(_checked_batch(images, "contact_sheet"))
+    pictures = _enlarged(_checked_batch(_checked_bytes(images, "contact_sheet"), "contact_sheet"))
     count, height, width = pictures.shape[:3]
     captions = _captions(count, labels, predictions, notes)
     vectors = np.empty((count, 0)) if targets is None else _one_each(targets, "targets", count, 2)
@@ -170,18 +170,24 @@ def _one_each(values: ArrayLike, what: str, count: int, dimensions: int) -> NDAr
     return array
 
 
-def _check_bytes(images: Bytes, who: str) -> None:
+def _checked_bytes(images: Any, who: str) -> Bytes:
     unmasked(who, "images", images)
-    if images.dtype != np.uint8:
-        raise DTypeError(f"{who}: expected uint8 images, got {images.dtype}; pass the unscaled bytes")
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
+        got = images.dtype if isinstance(images, np.ndarray) else type(images).__name__
+        raise DTypeError(f"{who}: expected uint8 images, got {got}; pass the unscaled bytes, as an array")
+    return images
 
 
 def _checked_batch(images: Bytes, who: str, also: str = "") -> Bytes:
-    if images.ndim != 4 or images.shape[1] not in (1, 3) or not images.size:
+    """The images as a batch, ``(N, C, H, W)``, also of a single one, ``(C, H, W)``."""
+    batch = images[np.newaxis] if images.ndim == 3 and images.shape[0] in (1, 3) else images
+    if batch.ndim != 4 or batch.shape[1] not in (1, 3) or not batch.size:
+        remedy = "pass images[:, np.newaxis] if they are grey (N, H, W)" if images.ndim == 3 else "reshape them"
         raise ShapeError(
-            f"{who}: expected images {also}(N, 1, H, W) or (N, 3, H, W), got shape {images.shape}; reshape them"
+            f"{who}: expected images {also}(C, H, W) or (N, C, H, W) with 1 or 3 channels C, got shape {images.shape}; "
+            f"{remedy}"
         )
-    return images
+    return batch
 
 
 def _enlarged(images: Bytes) -> Bytes:

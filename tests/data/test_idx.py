@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fastcnn.data import read_idx, write_idx
-from fastcnn.errors import DataError, DTypeError, ShapeError
+from fastcnn.errors import ConfigError, DataError, DTypeError, ShapeError
 
 zipped = partial(gzip.compress, mtime=0)  # the same bytes at any time: some name a test
 
@@ -102,6 +102,12 @@ def test_damage_is_one_line_that_names_the_file(tmp_path, content, says):
     assert says in message and "; " in message and "\n" not in message
 
 
+@pytest.mark.parametrize("wrong", [None, 3, np.zeros(3)])
+def test_what_is_no_path_is_named(wrong):
+    with pytest.raises(ConfigError, match="read_idx: expected the path of a file, got"):
+        read_idx(wrong)
+
+
 def test_a_missing_file_and_a_folder_are_named(tmp_path):
     with pytest.raises(DataError, match="nothing of that name"):
         read_idx(tmp_path / "absent")
@@ -156,8 +162,14 @@ def test_a_gzip_bomb_costs_no_memory(tmp_path, promised, says):
 
 
 def test_write_refuses_what_idx_cannot_hold(tmp_path):
-    with pytest.raises(DTypeError, match="got float32"):
+    with pytest.raises(DTypeError, match=r"got float32; pass np.asarray.*'uint8'.* or \(255 \* array\)"):
         write_idx(tmp_path / "a", np.zeros(3, np.float32))
+    with pytest.raises(DTypeError, match="expected a uint8 array, got list; "):
+        write_idx(tmp_path / "a", [1, 2, 3])
+    with pytest.raises(ConfigError, match=r"write_idx: expected the path of a file, got ndarray; pass \(path, array\)"):
+        write_idx(np.zeros(3, np.uint8), tmp_path / "a")
+    with pytest.raises(DTypeError, match="mask"):
+        write_idx(tmp_path / "a", np.ma.masked_equal(np.zeros(3, np.uint8), 0))
     with pytest.raises(ShapeError, match="got 0"):
         write_idx(tmp_path / "a", np.zeros((), np.uint8))
     with pytest.raises(DataError, match="cannot be written"):

@@ -27,6 +27,12 @@ def test_an_image_is_read_back_to_the_bit(tmp_path, array):
     np.testing.assert_array_equal(saved(tmp_path / "a.png", array), array)
 
 
+@pytest.mark.parametrize("array", [GREY[None], np.stack([GREY, 255 - GREY, GREY // 2])], ids=["grey", "colour"])
+def test_an_image_with_its_channels_first_is_one_too(tmp_path, array):
+    np.testing.assert_array_equal(saved(tmp_path / "a.png", array), array.transpose(1, 2, 0).squeeze())
+    np.testing.assert_array_equal(contact_sheet(array, [3]), contact_sheet(array[None], [3]))
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_many_images_become_a_square(tmp_path, channels):
     images = np.random.default_rng(0).integers(0, 256, (5, channels, 4, 6), np.uint8)
@@ -49,6 +55,11 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path):
     for shape in ((5,), (4, 5, 2), (2, 28, 28), (2, 2, 5, 5), (0, 1, 5, 5), (0, 5)):
         with pytest.raises(ShapeError, match=r"expected images \(H, W\)"):
             save_png(tmp_path / "a.png", np.zeros(shape, np.uint8))
+    for draw in (lambda x: save_png(tmp_path / "a.png", x), contact_sheet):
+        with pytest.raises(ShapeError, match=r"got shape \(7, 28, 28\); pass images\[:, np.newaxis\] if they are grey"):
+            draw(IMAGES[:, 0])
+        with pytest.raises(DTypeError, match="expected uint8 images, got list; pass the unscaled bytes"):
+            draw([[1, 2], [3, 4]])
     with pytest.raises(DataError, match=r"cannot be written \(.+\); choose another path"):
         save_png(tmp_path / "absent" / "a.png", GREY)
     assert os.listdir(tmp_path) == []
@@ -155,7 +166,7 @@ def test_what_does_not_fit_together_is_named():
         (name,) = known
         with pytest.raises(ShapeError, match=f"expected {name} for 7 images, got shape"):
             contact_sheet(IMAGES, **known)
-    with pytest.raises(ShapeError, match=r"expected images \(N, 1, H, W\)"):
+    with pytest.raises(ShapeError, match=r"expected images \(C, H, W\) or \(N, C, H, W\)"):
         contact_sheet(IMAGES[:, 0])
     with pytest.raises(DTypeError, match="got float64"):
         contact_sheet(IMAGES / 255)
