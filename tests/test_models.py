@@ -91,3 +91,30 @@ def test_the_others_give_ten_logits_in_their_dtype(make, dtype):
 def test_the_seed_decides_the_starting_weights_in_either_dtype(make):
     np.testing.assert_array_equal(make(seed=2).arena.data, make("float64", seed=2).arena.data.astype("float32"))
     assert (make(seed=2).arena.data != make(seed=3).arena.data).any()
+
+
+@pytest.mark.parametrize(
+    ("make", "least", "at_32", "name"),
+    [
+        (fc.models.gorgonia, 8, (625, 2048), "gorgonia"),
+        (fc.models.mxnet_scratch, 14, (128, 1250), "mxnet-scratch"),
+        (fc.models.lenet5, 12, (120, 400), "lenet5"),
+    ],
+)
+def test_the_networks_follow_the_size_of_the_images_and_the_number_of_classes(make, least, at_32, name):
+    assert make(image_size=32).state_dict()["linear1.weight"].shape == at_32
+    for size in ((least, 41), (33, least), (29, 28), (least, least), (35, 34)):
+        assert make(classes=27, image_size=size)(np.zeros((2, 1, *size), np.float32)).shape == (2, 27)
+    assert make(classes=10, image_size=28).state_dict().keys() == make().state_dict().keys()
+    np.testing.assert_array_equal(make(classes=10, image_size=(28, 28), seed=3).arena.data, make(seed=3).arena.data)
+    for size in ((least - 1, 28), (28, least - 1)):
+        with pytest.raises(fc.ShapeError, match=f"{name}: expected images of {least}x{least} or more, got {size[0]}x"):
+            make(image_size=size)
+    with pytest.raises(fc.ConfigError, match=f"{name}: classes must be a whole number >= 2"):
+        make(classes=1)
+
+
+def test_lenet5_pads_mnists_images_to_the_32x32_that_it_was_made_for():
+    padded, bare = fc.models.lenet5(seed=1), fc.models.lenet5(seed=1, image_size=32)
+    images = np.random.default_rng(0).random((2, 1, 28, 28), np.float32)
+    np.testing.assert_allclose(bare(np.pad(images, ((0, 0), (0, 0), (2, 2), (2, 2)))), padded(images), atol=1e-5)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_IMAGES = 5000  # that are looked at, from all parts of the set
+MOST_IMAGES = 2000  # that are looked at, from all parts of the set
 DIM = 64  # the brightest pixel of a set of images that nobody scaled is far above
 LIGHT = 128  # the mean pixel at the edge: 0 in MNIST, 12 in Fashion-MNIST
 BLANK_SHARE = 0.01

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import pytest
-from runs import CURVES, FILES, metrics_of, process, result_of, train, wait_for, write_digits
+from runs import CURVES, FILES, NAMES, metrics_of, process, result_of, train, wait_for, write_digits
 
 import fastcnn as fc
 from fastcnn.checkpoint import load_checkpoint
@@ -304,12 +304,13 @@ def cut(path, size):
         (lambda run: edit(run, "settings", pace=1), "config.json is damaged"),
         (lambda run: edit(run, "dataset", option=None), "config.json is damaged"),
         (lambda run: edit(run, "dataset", data_dir=5), "config.json is damaged"),
+        (lambda run: edit(run, "dataset", transpose="yes"), "config.json is damaged"),
         (lambda run: edit(run, "settings", lr=0.5), "last.safetensors is not of this run"),
         (lambda run: edit(run, "settings", seed=1), "last.safetensors is not of this run"),
         (lambda run: edit(run, "dataset", data_dir="nowhere"), "'nowhere' is not a folder"),
         (shutil.rmtree, "there is no such folder; check the path"),
     ],
-    ids=range(21),
+    ids=range(22),
 )  # fmt: skip
 def test_a_damaged_run_is_refused_and_nothing_is_overwritten(done, capsys, damage, says):
     damage(done)
@@ -340,6 +341,40 @@ def test_data_that_moved_is_found_by_data_dir_and_remembered(digits, tmp_path, d
     assert train("--resume", done, "--epochs", 3, "--data-dir", tmp_path / "moved") == 0
     assert train("--resume", done, "--epochs", 4) == 0
     assert len(metrics_of(done)) == 4
+
+
+@pytest.mark.parametrize("emnist", [True, False], ids=["by its name", "as told"])
+def test_images_that_were_transposed_are_so_again(digits, tmp_path, capsys, emnist):
+    straight = ("--data-dir", digits, "--model", "lenet5", "--quiet")
+    assert train(*straight, "--epochs", 2, "--run-dir", tmp_path / "straight") == 0
+    turned = tmp_path / "turned"
+    turned.mkdir()
+    for name in NAMES:
+        array = fc.data.read_idx(digits / name)
+        name = f"emnist-digits-{name.replace('t10k', 'test')}" if emnist else name
+        write_idx(turned / name, array.swapaxes(1, 2) if array.ndim == 3 else array)
+    told = () if emnist else ("--transpose",)
+    run = tmp_path / "run"
+    assert train("--data-dir", turned, *straight[2:], *told, "--epochs", 1, "--run-dir", run) == 0
+    if emnist:
+        for path in list(turned.iterdir()):
+            path.rename(turned / path.name.replace("emnist-digits-", ""))
+    assert train("--resume", run, "--epochs", 2, "--quiet") == 0
+    assert result_of(run) == result_of(tmp_path / "straight")
+    assert_refused(capsys, run, "--transpose", says="got --transpose; leave that out")
+
+
+def test_a_share_held_back_as_the_test_is_the_same_when_the_run_goes_on(digits, tmp_path, capsys):
+    for name in NAMES[2:]:
+        (digits / name).rename(tmp_path / name)
+    for name, epochs in (("one", 1), ("other", 2)):
+        options = ("--data-dir", digits, "--model", "lenet5", "--quiet")
+        assert train(*options, "--epochs", epochs, "--run-dir", tmp_path / name) == 0
+    assert train("--resume", tmp_path / "one", "--epochs", 2, "--quiet") == 0
+    assert result_of(tmp_path / "one") == result_of(tmp_path / "other")
+    for name in NAMES[2:]:
+        (tmp_path / name).rename(digits / name)
+    assert_refused(capsys, tmp_path / "one", "--epochs", 3, says="the data is not what it was")
 
 
 def test_the_sample_stays_the_sample_when_the_full_set_has_come(digits, tmp_path, monkeypatch):

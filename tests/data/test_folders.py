@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import fastcnn as fc
+from fastcnn import train
 from fastcnn.data import folder as search
 from fastcnn.data import load_dataset, save_png, write_idx
 from fastcnn.errors import DataError
@@ -203,6 +204,19 @@ def test_a_folder_that_will_not_do_is_told_from_others(tmp_path, make, says):
     message = str(caught.value)
     assert all(part in message for part in says), message
     assert "; " in message and "\n" not in message and str(tmp_path) in message
+
+
+@pytest.mark.parametrize(("make", "says"), [*((make, []) for make in FOUND.values()), *REFUSED.values()])
+def test_the_command_line_says_the_same(tmp_path, capsys, make, says):
+    make(tmp_path)
+    code = train.main(["--data-dir", str(tmp_path), "--model", "lenet5", "--dry-run"])
+    output, error = capsys.readouterr()
+    if says:
+        assert code == 2 and error.startswith("error: ") and error.count("\n") == 1
+        assert all(part in error for part in says)
+    else:
+        assert (code, error) == (0, "")
+        assert "40 training and 20 test images from" in output and "\nnote" not in output
 
 
 def table(header):
