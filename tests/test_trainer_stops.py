@@ -16,6 +16,8 @@ from tiny_training import Diary, Does, tiny_arrays, tiny_trainer, untimed
 import fastcnn as fc
 from fastcnn.trainer import Callback, Progress, Trainer
 
+pytestmark = pytest.mark.usefixtures("ctrl_c")
+
 
 class Interrupted(BaseException):
     pass

@@ -174,7 +174,7 @@ def test_what_happens_to_the_model_between_epochs_and_runs_is_not_lost(device):
         assert_array_equal(weights, expected[name])
 
 
-def test_callbacks_hear_how_many_kernels_are_compiled_and_ctrl_c_is_heard_between_them():
+def test_callbacks_hear_how_many_kernels_are_compiled_and_ctrl_c_is_heard_between_them(ctrl_c):
     with use(Preparing(interrupted=True)):
         model, callback = network().to("cuda"), Compilations()
         optimizer = fc.SGD(model.parameters(), 0.1)
