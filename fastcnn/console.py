@@ -23,7 +23,7 @@ from fastcnn.errors import FastcnnError
 from fastcnn.metrics import BatchMetrics, EpochMetrics, in_json
 from fastcnn.places import cache_dir
 from fastcnn.signals import REPEATED, end_at_once, handle_ending
-from fastcnn.terminal import Terminal, complain, give_up_unwritable_output, prepare_streams, say_json
+from fastcnn.terminal import Terminal, complain, give_up_unwritable_output, prepare_streams, say_json, width
 from fastcnn.trainer import Callback, Trainer
 
 DIVERGED, REFUSED = 1, 2
@@ -46,7 +46,7 @@ def exit_code_of(command: Callable[[], int]) -> int:
         complain("interrupted")
         code = interrupted_code(interrupt)
     except UsageError as error:
-        complain(f"error: {error.format_message()}; see --help")  # type: ignore[attr-defined]
+        complain(f"error: {error.format_message().rstrip('.')}; see --help")  # type: ignore[attr-defined]
     except FastcnnError as error:
         complain(f"error: {error}")
     except BrokenPipeError:
@@ -66,7 +66,13 @@ def options_of(app: typer.Typer, arguments: Sequence[str] | None, program: str) 
     Raises:
         KeyboardInterrupt: for one that came meanwhile, which typer turns into an exit code.
     """
-    made = app(arguments, prog_name=program, standalone_mode=False)
+    made = app(
+        arguments,
+        prog_name=program,
+        standalone_mode=False,
+        help_option_names=["-h", "--help"],
+        terminal_width=width(),
+    )
     if isinstance(made, int) and made > 128:
         raise KeyboardInterrupt(made - 128)
     return None if isinstance(made, int) else made

@@ -14,7 +14,7 @@ from fastcnn.console import downloads_shown, exit_code_of, options_of, run_progr
 from fastcnn.data import Dataset, contact_sheet, load_dataset, save_png
 from fastcnn.data.transforms import check_labels
 from fastcnn.errors import ConfigError
-from fastcnn.options import RunOrFile, Scaling, full_path, whole_number
+from fastcnn.options import Command, RunOrFile, Scaling, full_path, whole_number
 from fastcnn.tables import table
 from fastcnn.terminal import Terminal, say, say_json
 
@@ -83,11 +83,11 @@ class Verdict:
         ]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, program: str = "python -m fastcnn.evaluate") -> int:
     """Evaluate as the arguments (or else those of the process) say, and return the exit code."""
 
     def command() -> int:
-        options = options_of(app, arguments, "python -m fastcnn.evaluate")
+        options = options_of(app, arguments, program)
         return evaluate(options) if options else 0
 
     return exit_code_of(command)
@@ -103,7 +103,7 @@ def _picture(text: str) -> Path:
     return path
 
 
-@app.command()
+@app.command(cls=Command)
 def parse(
     model: RunOrFile,
     dataset: Annotated[

@@ -1,15 +1,32 @@
 """What the command lines have in common: how a model is named, and how numbers and paths are read."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from fastcnn.data.transforms import SCALINGS
 from fastcnn.errors import ConfigError
 from fastcnn.layers.arguments import choice, whole
 from fastcnn.places import expanded
+from fastcnn.terminal import listed
+
+
+class Command(TyperCommand):
+    """A command of typer's whose help has the options by panel, and can be read on a narrow terminal."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments and options."""
+        panels: dict[str, dict[str, str]] = {}
+        for one in self.get_params(ctx):
+            if record := one.get_help_record(ctx):
+                panel = getattr(one, "rich_help_panel", None) or f"{one.param_type_name.capitalize()}s"
+                panels.setdefault(panel, {})[re.sub(" <.*>$", "", record[0])] = record[1]
+        for panel, meanings in panels.items():
+            formatter.write(f"\n{panel}:\n{listed(meanings)}\n")
 
 
 def whole_number(least: int) -> Callable[[str], int]:

@@ -18,7 +18,7 @@ from fastcnn.console import REFUSED, exit_code_of, options_of, run_program
 from fastcnn.data.digits import FIELD, mnist_style
 from fastcnn.data.images import is_idx, read_images
 from fastcnn.errors import DataError
-from fastcnn.options import RunOrFile, Scaling, whole_number
+from fastcnn.options import Command, RunOrFile, Scaling, whole_number
 from fastcnn.terminal import complain, say, say_json
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -35,17 +35,17 @@ class Options:
     json: bool
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, program: str = "python -m fastcnn.predict") -> int:
     """Classify as the arguments (or else those of the process) say, and return the exit code."""
 
     def command() -> int:
-        options = options_of(app, arguments, "python -m fastcnn.predict")
+        options = options_of(app, arguments, program)
         return predict(options) if options else 0
 
     return exit_code_of(command)
 
 
-@app.command()
+@app.command(cls=Command)
 def parse(
     model: RunOrFile,
     images: Annotated[list[str], typer.Argument(metavar="IMAGE", help="PNG, JPEG or IDX files.")],

@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import sys
+import textwrap
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -61,6 +63,30 @@ def give_up_unwritable_output() -> None:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def width() -> int:
+    """How many columns help may take: those of the terminal, if that is neither too narrow to read nor too wide."""
+    return min(max(shutil.get_terminal_size().columns, 20), 80)
+
+
+def filled(text: str) -> str:
+    """A paragraph, wrapped."""
+    return textwrap.fill(text, width(), break_on_hyphens=False)
+
+
+def listed(meanings: Mapping[str, str]) -> str:
+    """Names and what they mean, side by side; on a narrow terminal one below the other."""
+    side_by_side = 2 + max(map(len, meanings)) + 2
+    indent = side_by_side if width() - side_by_side >= 36 else 6
+    lines = []
+    for name, meaning in meanings.items():
+        wrapped = textwrap.wrap(meaning, width() - indent, break_on_hyphens=False)
+        head = f"  {name}"
+        if indent == side_by_side and wrapped:
+            head = head.ljust(indent) + wrapped.pop(0)
+        lines += [head, *(" " * indent + line for line in wrapped)]
+    return "\n".join(lines)
 
 
 def say(text: str) -> None:

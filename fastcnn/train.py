@@ -14,7 +14,7 @@ import typer
 import fastcnn as fc
 from fastcnn.console import exit_code_of, options_of, run_program
 from fastcnn.errors import ConfigError, FastcnnError
-from fastcnn.options import full_path
+from fastcnn.options import Command, full_path
 from fastcnn.recipes import MODELS, Settings
 from fastcnn.recipes import recipe as settings_of
 from fastcnn.run import Options, run
@@ -35,15 +35,15 @@ test accuracy) and, where matplotlib is installed, curves.png. Ctrl-C ends a run
 the epoch under way: --resume goes on from there.
 """
 
-app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, program: str = "python -m fastcnn.train") -> int:
     """Train as the arguments (or else those of the process) say, and return the exit code."""
 
     def command() -> int:
         try:
-            options = options_of(app, arguments, "python -m fastcnn.train")
+            options = options_of(app, arguments, program)
             return run(options) if options else 0
         except FastcnnError as error:
             raise type(error)(in_terms_of_options(str(error))) from error
@@ -108,7 +108,7 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.command(help=HELP)
+@app.command(cls=Command, help=HELP)
 def parse(
     context: typer.Context,
     model: Annotated[

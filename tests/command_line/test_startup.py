@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-COMMANDS = ["fastcnn.train", "fastcnn.predict", "fastcnn.evaluate"]
+COMMANDS = ["fastcnn", "fastcnn.train", "fastcnn.predict", "fastcnn.evaluate"]
 
 
 def importing(folder, module, number, then="time.sleep(30)"):
