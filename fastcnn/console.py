@@ -34,8 +34,13 @@ SECONDS_TO_CLEAN_UP = 1.0
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
-def exit_code_of(command: Callable[[], int]) -> int:
-    """Run a command; what it raises on purpose becomes a line on stderr and an exit code."""
+def exit_code_of(command: Callable[[], int], to_save_memory: str = "use a smaller model, or less data") -> int:
+    """Run a command; what it raises on purpose becomes a line on stderr and an exit code.
+
+    Args:
+        command: Returns the exit code where all is well.
+        to_save_memory: What a person may do where memory runs out.
+    """
     prepare_streams()
     code = REFUSED
     try:
@@ -55,7 +60,7 @@ def exit_code_of(command: Callable[[], int]) -> int:
         where = f" {error.filename!r}" if error.filename else ""
         complain(f"error: cannot read or write{where}: {error.strerror or error}")
     except MemoryError as error:
-        complain(f"error: not enough memory ({error}); use a smaller --batch-size, or --limit")
+        complain(f"error: not enough memory ({error}); {to_save_memory}")
     give_up_unwritable_output()
     return code
 

@@ -49,6 +49,12 @@ def full_path(text: str) -> Path:
         raise typer.BadParameter(str(error)) from None
 
 
+def _run_or_file(text: str) -> str:
+    if not text:
+        raise typer.BadParameter("expected the folder of a run or the file of a model, got ''")
+    return text
+
+
 def _scaling(text: str) -> str:
     try:
         return choice(text, SCALINGS, "it")
@@ -56,7 +62,10 @@ def _scaling(text: str) -> str:
         raise typer.BadParameter(str(error)) from None
 
 
-RunOrFile = Annotated[str, typer.Argument(metavar="RUN_OR_FILE", help="Folder of a run, or the file of a model.")]
+RunOrFile = Annotated[
+    str,
+    typer.Argument(parser=_run_or_file, metavar="RUN_OR_FILE", help="Folder of a run, or the file of a model."),
+]
 Scaling = Annotated[
     str | None,
     typer.Option(

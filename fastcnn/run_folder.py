@@ -98,7 +98,8 @@ class RunFolder(Callback):
         self._set_up(Path(path))
         self.resumed = True
         if not self.path.is_dir():
-            raise DataError(f"run folder {str(path)!r}: there is no such folder; check the path")
+            there = "that is no folder" if os.path.lexists(path) else "there is no such folder"
+            raise DataError(f"run folder {str(path)!r}: {there}; check the path")
         self._take_lock()
         try:
             self._read()

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m fastc
         except FastcnnError as error:
             raise type(error)(in_terms_of_options(str(error))) from error
 
-    return exit_code_of(command)
+    return exit_code_of(command, "use a smaller --batch-size, or --limit")
 
 
 def in_terms_of_options(message: str) -> str:

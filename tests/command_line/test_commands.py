@@ -47,12 +47,28 @@ def test_a_command_gets_the_arguments_after_its_name_and_its_exit_code_counts(ca
         (["\x1b[31m"], r"got '\x1b[31m'; see --help"),
         (["train", "--epoch-count", "3"], "No such option: --epoch-count"),
         (["predict"], "Missing argument 'RUN_OR_FILE'; see --help"),
+        (
+            ["predict", "", "x.png"],
+            "'RUN_OR_FILE': expected the folder of a run or the file of a model, got ''; see --help",
+        ),
+        (["evaluate", ""], "'RUN_OR_FILE': expected the folder of a run or the file of a model, got ''; see --help"),
     ],
 )
 def test_what_is_no_command_or_option_is_refused_in_a_line(capsys, arguments, says):
     assert __main__.main(arguments) == 2
     output, error = capsys.readouterr()
     assert output == "" and error.startswith("error: ") and error.count("\n") == 1 and says in error
+
+
+def test_too_little_memory_is_said_with_what_helps_there(monkeypatch, capsys):
+    def hungry(*_):
+        raise MemoryError("9 PiB")
+
+    for module in (predict, evaluate):
+        monkeypatch.setattr(module, "load_classifier", hungry)
+    for arguments in (["predict", "model", "x.png"], ["evaluate", "model"]):
+        assert __main__.main(arguments) == 2
+        assert capsys.readouterr().err == "error: not enough memory (9 PiB); use a smaller model, or less data\n"
 
 
 @pytest.mark.parametrize("columns", [40, 80, 300])

@@ -196,7 +196,7 @@ def test_any_number_of_threads_gives_the_bits_of_the_same_file(tmp_path):
         (["--resume", "nowhere"], "run folder 'nowhere': there is no such folder"),
         (["--resume", "."], "there is no run in it, it has no config.json"),
         (["--resume", ""], "'--resume': expected the path of a folder, got ''"),
-        (["--resume", "/dev/null"], "there is no such folder"),
+        (["--resume", "/dev/null"], "that is no folder"),
         (["--lr", "small"], "'--lr': expected a number, got 'small'; "),
         (["--dtype", "float16"], "error: --dtype must be float32 or float64, got 'float16'; "),
         (["--loss", "hinge"], "error: --loss must be one of crossentropy, product, log-product, got 'hinge'; "),
