@@ -4,6 +4,7 @@ import io
 import json
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,6 +65,24 @@ def test_json_is_ascii_and_says_the_name_as_it_is(digits, capsys):
     assert output.isascii()
     assert_fit_to_print(output)
     assert json.loads(output.splitlines()[-1])["image"] == ODD
+
+
+def test_what_files_say_does_not_steer_the_terminal(digits, capsys):
+    assert train("--data-dir", digits, "--epochs", 1, "--limit", 20, "--run-dir", "run", "--quiet") == 0
+    kept = {path: path.read_text() for path in (Path("run/config.json"), Path("run/metrics.jsonl"))}
+    (config, entries), (metrics, row) = ((path, json.loads(text)) for path, text in kept.items())
+    for path, text in [
+        (metrics, json.dumps(row | {ODD: 1})),
+        (metrics, f"{kept[metrics]}{ODD}"),
+        (config, json.dumps(entries | {"settings": {ODD: 1}})),
+        (config, json.dumps(entries | {"dataset": entries["dataset"] | {"origin": ODD, "sha256": "0"}})),
+    ]:
+        path.write_text(text, errors="surrogatepass")
+        assert train("--resume", "run", "--epochs", 2) == 2
+        output, error = capsys.readouterr()
+        assert output == "" and error.startswith("error: ") and error.count("\n") == 1
+        assert_fit_to_print(error)
+        path.write_text(kept[path])
 
 
 def test_text_is_no_markup(capsys):

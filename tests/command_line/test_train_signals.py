@@ -12,7 +12,7 @@ from runs import FILES, metrics_of, process, wait_for
 
 from fastcnn import train as train_module
 from fastcnn.checkpoint import load_checkpoint
-from fastcnn.console import heed_signals, interrupted_code
+from fastcnn.console import heed_signals, interrupted_code, run_program
 from fastcnn.signals import ENDING
 
 
@@ -98,6 +98,15 @@ def test_a_limit_of_cpu_time_is_heard_once_for_the_kernel_repeats_it(heeded):
     signal.raise_signal(signal.SIGXCPU)
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interrupt_around_a_command_is_an_exit_code_too(heeded):
+    def main():
+        raise KeyboardInterrupt(signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as ended:
+        run_program(main)
+    assert ended.value.code == 128 + signal.SIGTERM
 
 
 def test_a_signal_that_is_ignored_from_the_start_stays_ignored(digits, tmp_path):
