@@ -14,7 +14,7 @@ from fastcnn.errors import ConfigError, DataError
 from fastcnn.layers.parameter import Array
 from fastcnn.metrics import Progress
 from fastcnn.model import Model
-from fastcnn.serialize import read_model_file, write_model_file
+from fastcnn.serialize import MEMORY_LIMIT, read_model_file, write_model_file
 from fastcnn.trainer import Trainer
 
 PROGRESS = "progress"
@@ -73,18 +73,21 @@ def save_checkpoint(path: str | os.PathLike[str], trainer: Trainer, metadata: Ma
     write_model_file(path, trainer.model, trainer.optimizer.state_dict(), entries)
 
 
-def load_checkpoint(path: str | os.PathLike[str], layers: Classes | None = None) -> Checkpoint:
+def load_checkpoint(
+    path: str | os.PathLike[str], layers: Classes | None = None, memory_limit: int | None = MEMORY_LIMIT
+) -> Checkpoint:
     """Read a checkpoint.
 
     Args:
         path: The file.
         layers: The classes of the layers of your own that its model has, by name, see `fastcnn.load`.
+        memory_limit: Bytes that a sample may take on its way through the model, see there.
 
     Raises:
         DataError: if the file is missing, damaged, no model file, or one of a model that is not in training.
         ConfigError: if `layers` holds something else than classes of layers.
     """
-    file = read_model_file(path, layers)
+    file = read_model_file(path, layers, memory_limit)
     who = f"load_checkpoint {str(path)!r}"
     entries = file.metadata.pop(PROGRESS, None)
     if not isinstance(entries, dict) or "steps" not in file.arrays:

@@ -3,15 +3,18 @@
 The arrays are those of ``model.state_dict()``, under the same names, so any reader of safetensors finds them; arrays
 that only a checkpoint has lie beside them as ``optimizer/NAME``. What else there is stands in the file's metadata
 under ``fastcnn``, as one compact JSON object ``{"format", "metadata", "model"}``: equal models are equal files, and
-the object can grow. `fastcnn.architecture` says what is in ``model``.
+the object can grow. `fastcnn.architecture` says what is in ``model``. The object begins with a ``checksum`` of all the
+rest, which files of older versions lack.
 
 Nothing in a file is trusted or run. No name in it is imported; the model is built without its arrays, and only when
 the file's names, shapes and dtypes are exactly the model's are they read. Whatever is amiss is one DataError.
+safetensors is asked for nothing for which there is no memory: it would end the process.
 """
 
 import json
 import math
 import os
+import struct
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,16 +27,21 @@ from fastcnn.atomic import replacing
 from fastcnn.backends.arrays import array_of
 from fastcnn.backends.choice import host
 from fastcnn.errors import ConfigError, DataError
+from fastcnn.footprint import sample_memory
 from fastcnn.init import zeros
+from fastcnn.layers.arguments import whole
 from fastcnn.layers.parameter import Array
 from fastcnn.model import Model
+from fastcnn.tensor_file import DTYPES, SEAL, Checksum, bytes_of, header_of, memory_for, nbytes_of
 
 FORMAT = 2
 LONGEST_DESCRIPTION = 2**20  # characters of JSON
+LONGEST_HEADER = 2**24  # bytes, before the arrays,
+MOST_ARRAYS = 2**14  # and of how many arrays it may tell: a model has at most 4096 layers
+MEMORY_LIMIT = 2**30  # bytes that a sample may take on its way through a model, unless a caller allows more
 OPTIMIZER = "optimizer/"
 MOST_DIMENSIONS = 8  # of an array beside the model's,
 MOST_ENTRIES = 2**48  # and of its sizes multiplied, those of 0 left out: beyond 2**60 NumPy refuses even empty arrays
-DTYPES = {"float32": "F32", "float64": "F64", "int64": "I64"}  # as safetensors calls those that a file may have
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +85,7 @@ def save(model: Model, path: str | os.PathLike[str], metadata: Mapping[str, Any]
     write_model_file(path, model, {}, metadata or {})
 
 
-def load(path: str | os.PathLike[str], layers: Classes | None = None) -> Model:
+def load(path: str | os.PathLike[str], layers: Classes | None = None, memory_limit: int | None = MEMORY_LIMIT) -> Model:
     """Read a model that `save` wrote, or a checkpoint.
 
     The file may come from anywhere: it can make layers out of `layers` and fastcnn's own, and nothing else. The
@@ -86,10 +94,14 @@ def load(path: str | os.PathLike[str], layers: Classes | None = None) -> Model:
     Args:
         path: The file.
         layers: The classes of the layers of your own that the model has, by name: ``{"Scale": Scale}``.
+        memory_limit: Bytes that one sample may take on its way through the model, 1 GiB; None for no limit. A file of
+            some hundred bytes can describe a model that takes more than any machine has.
 
     Raises:
-        DataError: if the file is missing, damaged, none that fastcnn wrote, or has a layer that is unknown.
+        DataError: if the file is missing, damaged, none that fastcnn wrote, has a layer that is unknown, or a model
+            that takes too much memory.
         ConfigError: if `layers` is something else than names and classes of layers, or `path` no path.
+        MemoryError: if there is too little for the arrays.
 
     >>> from tempfile import TemporaryDirectory
     >>> class Double(fc.Layer):
@@ -101,7 +113,7 @@ def load(path: str | os.PathLike[str], layers: Classes | None = None) -> Model:
     >>> model(np.ones((1, 2), np.float32))
     array([[2., 2.]], dtype=float32)
     """
-    return _read(path, layers, with_arrays=False).model
+    return _read(path, layers, memory_limit, with_arrays=False).model
 
 
 def write_model_file(
@@ -127,9 +139,6 @@ def write_model_file(
     >>> file.arrays, file.metadata
     ({'steps': array(0)}, {'epoch': 3})
     """
-    from safetensors import SafetensorError  # here, and below: `import fastcnn` can do without
-    from safetensors.numpy import save as to_safetensors
-
     path = _path("save", path)
     who = f"save {path!r}"
     if not isinstance(model, Model):
@@ -147,27 +156,41 @@ def write_model_file(
         tensors[OPTIMIZER + name] = array_of(array, who, name)
         if (dtype := tensors[OPTIMIZER + name].dtype).name not in DTYPES:
             raise ConfigError(f"{who}: expected {', '.join(DTYPES)} arrays, got {dtype} as {name!r}")
+    rows_first = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     try:
-        rows_first = {name: np.asarray(array, order="C") for name, array in tensors.items()}
-        content = to_safetensors(rows_first, {"fastcnn": description})
-    except (SafetensorError, UnicodeError) as error:
+        checksum = Checksum(description)
+        for name, array in sorted(rows_first.items()):
+            checksum.add(name, array)
+        header, order = header_of(f'{{"checksum":"{checksum}",{description[1:]}', rows_first)
+    except UnicodeError as error:
         raise ConfigError(f"{who}: safetensors can't hold that: {one_line(error)}") from error
+    if len(order) > MOST_ARRAYS or len(header) > LONGEST_HEADER:
+        raise ConfigError(
+            f"{who}: the file could not be loaded again: expected at most {MOST_ARRAYS} arrays, and a header of "
+            f"{LONGEST_HEADER} bytes, got {len(order)} and {len(header)}; use fewer, larger parameters"
+        )
     with replacing(path) as file:
-        file.write(content)
+        file.write(struct.pack("<Q", len(header)) + header)
+        for name in order:
+            file.write(bytes_of(rows_first[name]))
 
 
-def read_model_file(path: str | os.PathLike[str], layers: Classes | None = None) -> ModelFile:
+def read_model_file(
+    path: str | os.PathLike[str], layers: Classes | None = None, memory_limit: int | None = MEMORY_LIMIT
+) -> ModelFile:
     """Read all that is in a model file, see `load`; for an example see `write_model_file`.
 
     Args:
         path: The file.
         layers: The classes of the layers of your own, by name.
+        memory_limit: Bytes that a sample may take, as for `load`.
 
     Raises:
         DataError: as `load`.
         ConfigError: as `load`.
+        MemoryError: as `load`.
     """
-    return _read(path, layers, with_arrays=True)
+    return _read(path, layers, memory_limit, with_arrays=True)
 
 
 def _check_that_it_loads(who: str, model: Model, description: str, classes: Classes) -> None:
@@ -197,31 +220,63 @@ def _path(what: str, path: str | os.PathLike[str]) -> str:
         raise ConfigError(f"{what}: expected the path of a file, got {type(path).__name__} {path!r:.60}") from None
 
 
-def _read(path: str | os.PathLike[str], layers: Classes | None, with_arrays: bool) -> ModelFile:
-    from safetensors import SafetensorError, safe_open
+def _read(
+    path: str | os.PathLike[str], layers: Classes | None, memory_limit: int | None, with_arrays: bool
+) -> ModelFile:
+    from safetensors import SafetensorError, safe_open  # here, for `import fastcnn` can do without
 
     path = _path("load", path)
     who = f"load {path!r}"
+    if memory_limit is not None:
+        whole(memory_limit, f"{who}: memory_limit")
     if not os.path.isfile(path):
         found = "a folder" if os.path.isdir(path) else "nothing of that name" if not os.path.exists(path) else "no file"
         raise DataError(f"{who}: expected a safetensors file, got {found}; check the path")
     try:
-        open(path, "rb").close()  # safetensors says of every file that it can't open that there is none
+        with open(path, "rb") as file:  # safetensors says of every file that it can't open that there is none
+            header = int.from_bytes(file.read(8), "little")
     except OSError as error:
         raise DataError(f"{who}: cannot be read ({error.strerror}); check the permissions") from error
+    if header > LONGEST_HEADER:
+        raise DataError(f"{who}: damaged or no safetensors file (a header of {header} bytes); check the path")
     try:
-        with safe_open(path, framework="numpy") as file:
-            entries = _parsed(who, (file.metadata() or {}).get("fastcnn", ""))
+        with memory_for(os.path.getsize(path) + 16 * header), safe_open(path, framework="numpy") as file:
+            description = (file.metadata() or {}).get("fastcnn", "")
+            seal = SEAL.match(description)
+            if seal:
+                description = "{" + description[seal.end() :]
+            entries = _parsed(who, description)
             model = rebuild(entries["model"], who, layers)
-            others = _check_header(who, file, model)
-            for parameter in model.parameters():
-                parameter.init = zeros  # what it would draw the file replaces
-            for name, parameter in model.named_parameters():
-                parameter.data = file.get_tensor(name)
-            arrays = {name.removeprefix(OPTIMIZER): file.get_tensor(name) for name in others if with_arrays}
+            _check_header(who, file, model)
+            if memory_limit is not None and (needed := sample_memory(model)) > memory_limit:
+                raise DataError(
+                    f"{who}: the model takes {needed} bytes of memory for one sample, more than the {memory_limit} "
+                    "that are allowed; if you trust the file, load it with a larger memory_limit"
+                )
+            arrays, checksum = _read_arrays(file, model, with_arrays, Checksum(description))
     except (SafetensorError, OSError) as error:
         raise DataError(f"{who}: damaged or no safetensors file ({one_line(error)}); check the path") from error
+    if seal and seal[1] != str(checksum):
+        raise DataError(f"{who}: damaged (its checksum is not that of what is in it); use another copy of the file")
     return ModelFile(model, arrays, entries["metadata"])
+
+
+def _read_arrays(file: Any, model: Model, with_arrays: bool, checksum: Checksum) -> tuple[dict[str, Array], Checksum]:
+    """Give the model its weights; the other arrays, and the checksum of all."""
+    for parameter in model.parameters():
+        parameter.init = zeros  # what it would draw the file replaces
+    parameters = dict(model.named_parameters())
+    others = {}
+    for name in sorted(file.keys()):
+        with memory_for(2**20 + nbytes_of(file.get_slice(name))):
+            array = file.get_tensor(name)
+        checksum.add(name, array)
+        if name in parameters:
+            parameters[name].data = array
+        elif with_arrays:
+            others[name.removeprefix(OPTIMIZER)] = array
+        del array  # before the next
+    return others, checksum
 
 
 def _parsed(who: str, description: str) -> dict[str, Any]:
@@ -256,18 +311,20 @@ def _expected(model: Model) -> dict[str, tuple[str, list[int]]]:
     return {name: (DTYPES[model.dtype.name], list(parameter.shape)) for name, parameter in model.named_parameters()}
 
 
-def _check_header(who: str, file: Any, model: Model) -> list[str]:
-    """Hold what the header says of the arrays to what the model needs; the names of the arrays beside it."""
+def _check_header(who: str, file: Any, model: Model) -> None:
+    """Hold what the header says of the arrays to what the model needs."""
     expected = _expected(model)
     found = {}
-    for name in file.keys():  # noqa: SIM118  (it is no dict)
+    names = file.keys()
+    if len(names) > MOST_ARRAYS:
+        raise DataError(f"{who}: expected at most {MOST_ARRAYS} arrays, got {len(names)}; check the path")
+    for name in names:
         header = file.get_slice(name)
         found[name] = (header.get_dtype(), list(header.get_shape()))
-    others = [name for name in found if name.startswith(OPTIMIZER)]
     problems = _bad_names(model)
     problems += [f"{name!r:.60} is missing" for name in expected if name not in found]
     for name, (dtype, shape) in found.items():
-        if name in others:
+        if name.startswith(OPTIMIZER):
             entries = math.prod(size or 1 for size in shape)
             if dtype not in DTYPES.values() or len(shape) > MOST_DIMENSIONS or entries > MOST_ENTRIES:
                 problems.append(f"{name!r:.60} is {dtype} {shape!r:.60}, no array that fastcnn writes")
@@ -278,4 +335,3 @@ def _check_header(who: str, file: Any, model: Model) -> list[str]:
     if problems:
         more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise DataError(f"{who}: the arrays are not those of the model in it: {'; '.join(problems[:3])}{more}")
-    return others

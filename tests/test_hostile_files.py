@@ -43,8 +43,8 @@ def chain_of(*layers, weights=WEIGHTS, **changes):
     return file_of(CHAIN | {"layers": list(layers)} | changes, weights)
 
 
-def dag(*nodes, **changes):
-    return file_of(DAG | {"nodes": [{"layer": layer, "inputs": inputs} for layer, inputs in nodes]} | changes)
+def dag(*nodes, weights=WEIGHTS, **changes):
+    return file_of(DAG | {"nodes": [{"layer": layer, "inputs": inputs} for layer, inputs in nodes]} | changes, weights)
 
 
 def header(change):
@@ -67,10 +67,11 @@ def offsets(name, begin, end, shape=None, dtype="F32"):
     return header(change)
 
 
-def deep(depth):
+def deep(depth, innermost=LINEAR, weights=WEIGHTS):
     text = json.dumps(CHAIN | {"layers": ["HERE"]})
     before, after = text.split('"HERE"')
-    return raw('{"format":2,"metadata":{},"model":' + before * depth + json.dumps(LINEAR) + after * depth + "}")
+    model = before * depth + json.dumps(innermost) + after * depth
+    return raw('{"format":2,"metadata":{},"model":' + model + "}", weights)
 
 
 def empty_state(*shape):
@@ -91,6 +92,22 @@ def bare(rows, columns):
     return {"type": "Linear", "name": "a", "config": {"in_features": columns, "out_features": rows, "bias": False}}
 
 
+def padded(padding, **changes):
+    convolution = {
+        "type": "Conv2d", "name": "a",
+        "config": {"in_channels": 1, "out_channels": 1, "kernel_size": 1, "padding": padding, "bias": False},
+    }  # fmt: skip
+    window = [2 * size + 1 for size in padding]
+    pool = {"type": "AvgPool2d", "name": None, "config": {"kernel_size": window, "stride": 1}}
+    return chain_of(convolution, pool, weights={"a.weight": np.zeros((1, 1, 1, 1), np.float32)}, **changes)
+
+
+def growing(times, deep):
+    """A graph in which each array is many times the one before."""
+    node = {"type": "Concat", "name": None, "config": {"axis": 1}}
+    return dag(*[(node, [number] * times) for number in range(deep)], outputs=deep, weights={})
+
+
 class Bomb:
     def __reduce__(self):
         return exec, ("raise SystemExit('executed')",)
@@ -105,6 +122,7 @@ HOSTILE = {
     "zeros": (bytes(1000), "damaged or no safetensors file"),
     "a byte too many": (GOOD + b"\0", "damaged"),
     "a header of 2**63 bytes": (struct.pack("<Q", 2**63) + GOOD[8:], "damaged"),
+    "a header of 17 MB": (struct.pack("<Q", 2**24 + 8) + GOOD[8:], "damaged or no safetensors file (a header of 1677"),
     "a header of 99 MB": (struct.pack("<Q", 99_000_000) + GOOD[8:], "damaged"),
     "a header that ends early": (struct.pack("<Q", 40) + GOOD[8:], "damaged"),
     "a header that nests": (struct.pack("<Q", 100_000) + b"[" * 100_000, "damaged"),
@@ -154,6 +172,15 @@ HOSTILE = {
     ),
     "two weights of one name": (twins(bare(2, 3), bare(2, 3)), "two parameters are called 'a.b.weight'"),
     "a large weight behind another": (twins(bare(2**13, 2**14), bare(2, 3)), "two parameters are called 'a.b.weight'"),
+    "more states than fit": (
+        file_of(weights=WEIGHTS | {f"optimizer/{n}": np.zeros(1, np.float32) for n in range(2**14)}),
+        "expected at most 16384 arrays, got 16386",
+    ),
+    # models that take more memory than the file has a right to
+    "padding without end, up and down": (padded([2**20, 200], input_shape=[1, 1, 1]), "bytes of memory for one sample"),
+    "padding without end, to and fro": (padded([200, 2**20], input_shape=[1, 1, 1]), "bytes of memory for one sample"),
+    "padding for images of any size": (padded([20_000, 20_000], input_shape=None), "bytes of memory for one sample"),
+    "arrays that grow": (growing(100, 6), "bytes of memory for one sample"),
     # descriptions
     "weights alone": (safetensors(WEIGHTS), "expected fastcnn's description in the metadata, got ''"),
     "a cut description": (raw('{"format":2'), "expected fastcnn's description"),
@@ -292,6 +319,65 @@ def test_a_file_with_any_bit_turned_is_refused_or_whole(path):
             assert "\n" not in str(error)
             refused += 1
     assert refused > 0.7 * (len(content) - 32)  # spaces, digits of the seed and the weights may pass
+
+
+@pytest.mark.parametrize(("depth", "goes"), [(31, True), (32, False)])
+def test_layers_may_be_32_deep(path, depth, goes):
+    """The innermost is one deeper than the chains around it."""
+    path.write_bytes(deep(depth, RELU, {}))
+    if goes:
+        assert load(path)(np.ones((1, 3), np.float32)).shape == (1, 3)
+    else:
+        assert "at most 32 deep, got more" in refusal(path)[0]
+    model = fc.ReLU()
+    for _ in range(depth):
+        model = fc.Sequential(model)
+    if goes:
+        save(model, path)
+        load(path)
+    else:
+        with pytest.raises(fc.ConfigError, match="at most 32 deep, got more"):
+            save(model, path)
+
+
+class Nested(fc.Layer):
+    def __init__(self, lists):
+        self.lists = lists
+
+    def forward(self, x, training=None):
+        return x, lambda dy: dy
+
+
+@pytest.mark.parametrize(("depth", "goes"), [(33, True), (34, False)])
+def test_settings_may_be_32_lists_deep_beside_the_outermost(path, depth, goes):
+    path.write_bytes(chain_of({"type": "Nested", "name": None, "config": {"lists": brackets(depth)}}, weights={}))
+    if goes:
+        assert load(path, {"Nested": Nested})
+    else:
+        assert "settings at most 32 deep, got more" in refusal(path, layers={"Nested": Nested})[0]
+
+
+def test_a_model_that_takes_much_memory_is_loaded_if_the_caller_says_so(path):
+    path.write_bytes(padded([2**20, 200], input_shape=[1, 1, 1]))
+    needed = int(refusal(path)[0].split(" bytes")[0].split()[-1])
+    assert needed > 2 * 4 * 401 * 2**21
+    for allowed in (needed, None):
+        assert load(path, memory_limit=allowed)
+        assert read_model_file(path, memory_limit=allowed)
+    for allowed in (needed - 1, 1):
+        with pytest.raises(fc.DataError, match=f"more than the {allowed} that are allowed"):
+            load(path, memory_limit=allowed)
+    for wrong in (0, -1, 1.5, "1 GB"):
+        with pytest.raises(fc.ConfigError, match="memory_limit must be a whole number"):
+            load(path, memory_limit=wrong)
+
+
+def test_thousands_of_states_take_seconds(path):
+    states = {f"optimizer/{n}": np.full(1, n, np.float32) for n in range(2**14 - 2)}
+    path.write_bytes(file_of(weights=WEIGHTS | states))
+    start = time.process_time()
+    assert len(read_model_file(path).arrays) == len(states)
+    assert time.process_time() - start < 5
 
 
 def test_a_good_file_takes_the_memory_of_its_model_and_little_more(path):

@@ -1,8 +1,13 @@
 """Model files: back to the bit, equal for equal models, none that could not be loaded again; and their paths."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load as tensors_of
+from safetensors.numpy import save as safetensors
 
 import fastcnn as fc
 from fastcnn.serialize import load, read_model_file, save, write_model_file
@@ -311,3 +316,82 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch
     monkeypatch.setattr("builtins.open", refuse)
     with pytest.raises(fc.DataError, match=r"cannot be read \(Permission denied\); check the permissions"):
         load(tmp_path / "model")
+
+
+def test_a_file_is_to_the_byte_what_the_library_would_write(path):
+    model = fc.Sequential(fc.Linear(3, 2, name='é\n"\u2028'), fc.Linear(2, 1), dtype="float64")
+    state = {"steps": np.array(3), "Z": np.zeros((0, 2)), "a\x01": np.asfortranarray(reals32((3, 2))), "b": np.ones(1)}
+    write_model_file(path, model, state, {"a": 'é " \\ \ud800'})
+    content = path.read_bytes()
+    with safe_open(path, framework="numpy") as file:
+        assert content == safetensors(tensors_of(content), file.metadata())
+
+
+def reals32(shape):
+    return np.random.default_rng(0).random(shape).astype(np.float32)
+
+
+def test_any_bit_that_is_turned_is_noticed(path):
+    """In the arrays; of the description, a bit of the checksum's own name may pass."""
+    model = fc.Sequential(fc.Linear(3, 2), fc.Dropout(0.5), input_shape=(3,))
+    write_model_file(path, model, {"steps": np.array(3)}, {"cost": 0.25})
+    content = path.read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    passed = []
+    for position in range(8, len(content), 2):
+        turned = bytes([content[position] ^ (1 << position % 8)])
+        path.write_bytes(content[:position] + turned + content[position + 1 :])
+        try:
+            again = fc.load(path)
+        except fc.DataError:
+            continue
+        passed.append(position)
+        assert (again.arena.data == model.arena.data).all() and again.layers[1].p == 0.5 and again.seed == model.seed
+    assert all(position < start for position in passed) and len(passed) < 20
+    for position in (start, start + 7, len(content) - 1):
+        for bit in range(8):
+            turned = bytes([content[position] ^ (1 << bit)])
+            path.write_bytes(content[:position] + turned + content[position + 1 :])
+            with pytest.raises(fc.DataError, match="its checksum is not that of what is in it"):
+                fc.load(path)
+
+
+def test_more_arrays_than_a_file_may_have_are_not_saved(path):
+    arrays = {str(number): np.zeros(1) for number in range(2**14)}
+    with pytest.raises(fc.ConfigError, match=r"at most 16384 arrays.* got 16386"):
+        write_model_file(path, fc.Sequential(fc.Linear(2, 1)), arrays, {})
+    assert not path.exists()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_where_memory_is_short_the_error_says_so_and_the_file_stays_whole(path):
+    """At any limit: the process isn't ended, and nothing is raised that is no Exception."""
+    script = """
+import os, resource, sys
+import fastcnn as fc
+
+def room(size):
+    there = int(open("/proc/self/statm").read().split()[0]) * os.sysconf("SC_PAGESIZE")
+    resource.setrlimit(resource.RLIMIT_AS, (-1 if size is None else there + size, -1))
+
+path, came = sys.argv[1], set()
+model = fc.Sequential(fc.Linear(1000, 1000), fc.Linear(1000, 500), input_shape=(1000,))
+fc.save(model, path)
+whole = open(path, "rb").read()
+fc.load(path)
+for attempt in (lambda: fc.save(model, path), lambda: fc.load(path)):
+    for size in range(0, 2**25, 2**22):
+        fc.release_memory()
+        room(size)
+        try:
+            attempt()
+            came.add("done")
+        except MemoryError:
+            came.add("refused")
+        finally:
+            room(None)
+        assert open(path, "rb").read() == whole
+print(*sorted(came))
+"""
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split()) == (0, ["done", "refused"]), done.stderr
