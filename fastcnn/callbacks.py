@@ -158,7 +158,8 @@ class Checkpoint(Callback):
             this callback saw, and for test_accuracy also of those before in ``trainer.progress``.
 
     Raises:
-        ConfigError: for another monitor, or one that the epochs have no figure of.
+        ConfigError: for another monitor, or one that the epochs have no figure of; for a model that can't be saved,
+            before the second step.
         OSError: if the file can't be written; it ends the training. Before the first step, if the folder is missing.
 
     >>> import tempfile
@@ -177,11 +178,24 @@ class Checkpoint(Callback):
         self.path = Path(path)
         self.monitor = Monitor(monitor, "Checkpoint")
         self.save_best_only = save_best_only
+        self._saw_a_step = False
 
     def on_start(self, trainer: Trainer) -> None:
         place_to_write(self.path)
+        self._check(trainer)
+        self._saw_a_step = False
         if self.monitor.best is None and self.monitor.name == "test_accuracy":
             self.monitor.best = trainer.progress.best_accuracy
+
+    def on_batch(self, trainer: Trainer, metrics: BatchMetrics) -> None:
+        if not self._saw_a_step:  # a layer with state of its own has changed by now
+            self._check(trainer)
+            self._saw_a_step = True
+
+    def _check(self, trainer: Trainer) -> None:
+        from fastcnn.serialize import check_savable
+
+        check_savable(trainer.model, f"Checkpoint {str(self.path)!r}")
 
     def on_epoch(self, trainer: Trainer, metrics: EpochMetrics) -> None:
         from fastcnn.serialize import save  # here, for it brings in a library that `import fastcnn` can do without

@@ -11,7 +11,7 @@ the smaller the step.
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ import numpy as np
 
 from fastcnn.errors import ConfigError, FastcnnError
 from fastcnn.layers.arguments import positive, whole
-from fastcnn.layers.layer import Layer, Shape, Training
+from fastcnn.layers.layer import Layer, Shape, Training, within
 from fastcnn.layers.parameter import Arena, Array
 from fastcnn.model import Model
 
@@ -91,6 +91,7 @@ def gradcheck(
         raise ConfigError(f"gradcheck: expected a layer or a model, got {layer!r}")
     if not isinstance(training, Training | bool | None):
         raise ConfigError(f"gradcheck: training must be None, a bool or a fastcnn.Training, got {training!r}")
+    list(within(layer))  # raises if they are too deep to be copied
     shapes = _checked_shapes(layer, input_shape)
     settings = _Settings(
         seed=whole(seed, "gradcheck: seed", least=0),
@@ -139,18 +140,10 @@ def _in_float64(layer: Layer, settings: _Settings) -> Layer:
     for parameter, data in zip(parameters, values, strict=True):
         sign = rng.choice([-1.0, 1.0], parameter.shape)
         parameter.data = data if data.any() else sign * rng.uniform(0.1, 0.5, parameter.shape)
-    for inner in (layer, *_inner_layers(layer)):
+    for inner in within(layer):
         if isinstance(inner, Model):
             inner.dtype = np.dtype(np.float64)
     return layer
-
-
-def _inner_layers(layer: Layer) -> Iterator[Layer]:
-    """The layers inside a layer, however deep."""
-    for _, member in layer.members():
-        if isinstance(member, Layer):
-            yield member
-            yield from _inner_layers(member)
 
 
 def _apart(shapes: list[Shape], rng: np.random.Generator, step: float) -> tuple[Array, ...]:
@@ -389,7 +382,7 @@ def _calls(
 
         return noting_forward
 
-    inner_layers = list({id(inner): inner for inner in _inner_layers(layer)}.values())  # each once; == may be anything
+    inner_layers = list(within(layer))[1:]
     for inner in inner_layers:
         vars(inner)["forward"] = noting(inner)
     inputs = _apart(shapes, np.random.default_rng(settings.seed), settings.step)

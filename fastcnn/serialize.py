@@ -33,6 +33,7 @@ from fastcnn.layers.arguments import whole
 from fastcnn.layers.parameter import Array
 from fastcnn.model import Model
 from fastcnn.tensor_file import DTYPES, SEAL, Checksum, bytes_of, header_of, memory_for, nbytes_of
+from fastcnn.unsaved import first_lost
 
 FORMAT = 2
 LONGEST_DESCRIPTION = 2**20  # characters of JSON
@@ -71,7 +72,8 @@ def save(model: Model, path: str | os.PathLike[str], metadata: Mapping[str, Any]
         metadata: What you want to know of the model later, in terms of JSON; see `read_model_file`.
 
     Raises:
-        ConfigError: if `load` could not make the model again, or JSON can't say the metadata; nothing is written then.
+        ConfigError: if `load` could not make the model again, as a layer of your own has become what its `Layer.config`
+            doesn't tell, or JSON can't say the metadata; nothing is written then.
         OSError: if the file cannot be written.
 
     >>> from tempfile import TemporaryDirectory
@@ -143,14 +145,7 @@ def write_model_file(
     who = f"save {path!r}"
     if not isinstance(model, Model):
         raise ConfigError(f"{who}: expected a model, got {type(model).__name__}; put layers into a Sequential")
-    architecture, classes = describe(model)
-    try:
-        entries = {"format": FORMAT, "metadata": dict(metadata), "model": architecture}
-        description = json.dumps(entries, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{who}: the metadata must be finite numbers, strings, lists, dicts: {error}") from error
-    _check_that_it_loads(who, model, description, classes)
-
+    description = _described(who, model, metadata)
     tensors = {name: host(parameter.data) for name, parameter in model.named_parameters()}
     for name, array in arrays.items():
         tensors[OPTIMIZER + name] = array_of(array, who, name)
@@ -175,6 +170,28 @@ def write_model_file(
             file.write(bytes_of(rows_first[name]))
 
 
+def check_savable(model: Model, who: str) -> None:
+    """Raise the ConfigError that `save` would, now rather than after an epoch.
+
+    Args:
+        model: The model.
+        who: Whose message that is.
+    """
+    _described(who, model, {})
+
+
+def _described(who: str, model: Model, metadata: Mapping[str, Any]) -> str:
+    """The JSON of a file, from which the model can be made again."""
+    architecture, classes = describe(model)
+    try:
+        entries = {"format": FORMAT, "metadata": dict(metadata), "model": architecture}
+        description = json.dumps(entries, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{who}: the metadata must be finite numbers, strings, lists, dicts: {error}") from error
+    _check_that_it_loads(who, model, description, classes)
+    return description
+
+
 def read_model_file(
     path: str | os.PathLike[str], layers: Classes | None = None, memory_limit: int | None = MEMORY_LIMIT
 ) -> ModelFile:
@@ -194,7 +211,7 @@ def read_model_file(
 
 
 def _check_that_it_loads(who: str, model: Model, description: str, classes: Classes) -> None:
-    """See that the description makes a model with the same parameters. It costs no memory: they stay undrawn."""
+    """See that the description makes the same model but for its weights. These cost no memory: they stay undrawn."""
     problems = _bad_names(model)
     try:
         again = rebuild(_parsed(who, description)["model"], who, classes)
@@ -204,6 +221,12 @@ def _check_that_it_loads(who: str, model: Model, description: str, classes: Clas
         problems.append("made anew by what its layers' config() say it has other parameters, or another dtype")
     if problems:
         raise ConfigError(f"{who}: the file could not be loaded again: {problems[0]}; rename, or mend config()")
+    if (lost := first_lost(model, again)) is not None:
+        raise ConfigError(
+            f"{who}: {lost.layer.who}: a file would lose its attribute {lost.name!r}, which a new layer with the same "
+            "config() has otherwise; make it a Parameter or an argument, leave it to variables of forward, or, if "
+            "nothing depends on it, name it in the class's `transient`"
+        )
 
 
 def _bad_names(model: Model) -> list[str]:

@@ -42,7 +42,7 @@ def as_table(places: Sequence[Place], dtype: str, seconds: Mapping[str, float] |
         del columns["from"]
     if seconds is not None:
         times = [1e3 * seconds[place.name] for place in places]
-        columns["ms"] = [f"{milliseconds:.3f}" for milliseconds in times]
+        columns["ms"] = [f"{milliseconds:.3f}" if milliseconds else "" for milliseconds in times]
         totals["ms"] = f"{sum(times):.3f}"
     rows = [*zip(*columns.values(), strict=True), [totals.get(name, "") for name in columns]]
     right = [index for index, name in enumerate(columns) if name in ("parameters", "MFLOP", "ms")]

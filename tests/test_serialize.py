@@ -215,7 +215,7 @@ def same_name():
         ),
         (lambda: nested(40), "at most 32 deep"),
         (lambda: fc.Sequential(Holder(brackets(600))), "Holder 'holder1': value: expected lists and dicts at most 32"),
-        (lambda: fc.Sequential(wrapped(600)), "expected layers at most 32 deep"),
+        (lambda: fc.Sequential(wrapped(40)), "expected layers at most 32 deep"),
     ],
 )
 def test_a_model_that_could_not_be_loaded_is_not_saved(path, make, says):

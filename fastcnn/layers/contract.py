@@ -12,7 +12,7 @@ import numpy as np
 
 from fastcnn.errors import ConfigError, ShapeError
 
-SEEN = "_seen"  # attribute of a layer: in which mode it was looked at, and with samples of which shapes
+SEEN = "_fastcnn_seen"  # attribute of a layer: in which mode it was looked at, and with samples of which shapes
 FORWARD = "forward must return a pair (y, backward), where backward(dy) gives dx, the gradient of the input"
 
 Forward = tuple[Any, Callable[..., Any]]

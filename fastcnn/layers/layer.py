@@ -51,6 +51,8 @@ from fastcnn.layers.node import Node
 from fastcnn.layers.parameter import Array, Parameter
 
 Shape = tuple[int, ...]
+DEEPEST = 64  # layers within one another; of 128 Python's limit on the depth of calls still lets all be copied and run
+
 Backward = Callable[[Any], Any]  # from dy to dx; of a layer that takes many, to a tuple; None where dx isn't wanted
 
 
@@ -94,7 +96,8 @@ class Layer:
     """Base of all layers. Subclasses write `forward`, and `output_shape` if the shape changes.
 
     Layers hold parameters and settings, nothing else: what a forward saves for its backward lives in the
-    closure that it returns, so two forwards before a backward just work.
+    closure that it returns, so two forwards before a backward just work. A model with a layer that has changed in
+    another way, by a running mean or a counter, is not saved: a file would lose it.
     """
 
     name: str | None = None
@@ -102,6 +105,7 @@ class Layer:
     stem: ClassVar[str] = ""  # of the file in csrc/ that computes it, if it is always the same one
     skips_input_gradient: ClassVar[bool] = False  # whether forward heeds Training.input_gradient
     is_model: ClassVar[bool] = False  # whether it is a model, whose layers are its own business
+    transient: ClassVar[tuple[str, ...]] = ()  # attributes that a file may go without: caches, counters; see save
     takes_many: ClassVar[bool] = False  # whether x, dx and input_shape are tuples of two or more, as in Add
 
     def forward(self, x: Any, training: Training | bool | None = None) -> tuple[Any, Backward]:
@@ -223,11 +227,29 @@ class Layer:
 
 
 def within(layer: Layer) -> Iterator[Layer]:
-    """A layer and all that are inside it, however deep, each before those that it holds; no recursion."""
-    waiting = [layer]
+    """A layer and all that are inside it, however deep, each once and before those that it holds; no recursion.
+
+    Raises:
+        ConfigError: if one holds itself, or they are more than `DEEPEST` deep.
+    """
+    seen: set[int] = set()
+    path: list[Layer] = []
+    waiting = [iter([layer])]
     while waiting:
-        yield (layer := waiting.pop())
-        waiting += reversed([member for _, member in layer.members() if isinstance(member, Layer)])
+        found = next(waiting[-1], None)
+        if found is None:
+            waiting.pop()
+            del path[-1:]
+        elif any(found is holder for holder in path):
+            holder = path[-1].who
+            raise ConfigError(f"{found.who}: holds itself, through {holder}; let no layer keep one that it is part of")
+        elif id(found) not in seen:
+            if len(path) >= DEEPEST:
+                raise ConfigError(f"{layer.who}: expected layers at most {DEEPEST} deep, got more; nest them less")
+            seen.add(id(found))
+            yield found
+            path.append(found)
+            waiting.append(member for _, member in found.members() if isinstance(member, Layer))
 
 
 def has_custom(layer: Layer) -> bool:
