@@ -161,7 +161,7 @@ class _Builder:
         if kind is None:
             raise DataError(
                 f"{self.who}: the model has a layer of type {kind_name!r:.60}, which is not fastcnn's own; "
-                f"pass layers={{{kind_name!r:.60}: its class}}"
+                f"pass layers={{{kind_name!r:.60}: its class}}, or to a command --layers MODULE:CLASS"
             )
         if kind is Sequential:
             return self.sequential(entry, name, depth)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcnn import ops
+from fastcnn.architecture import Classes
 from fastcnn.data import scale_pixels
 from fastcnn.data.transforms import SCALINGS
 from fastcnn.errors import DataError
@@ -62,12 +63,15 @@ class Classifier:
         return probabilities
 
 
-def load_classifier(run_or_file: str | os.PathLike[str], scaling: str | None = None) -> Classifier:
+def load_classifier(
+    run_or_file: str | os.PathLike[str], scaling: str | None = None, layers: Classes | None = None
+) -> Classifier:
     """Read the model of a run, its best if that is there and else its last, or the model in a file.
 
     Args:
         run_or_file: A folder that ``python -m fastcnn.train`` wrote, or a file of `fastcnn.save`.
         scaling: Of the pixels; None takes what the file's metadata has under ``"scaling"``.
+        layers: The classes of the layers of your own, by name.
 
     Raises:
         DataError: if there is no model, it is damaged, it doesn't classify images, or nothing says the scaling.
@@ -76,7 +80,7 @@ def load_classifier(run_or_file: str | os.PathLike[str], scaling: str | None = N
     10
     """
     path = _file_of(Path(run_or_file))
-    file = read_model_file(path)
+    file = read_model_file(path, layers)
     model, who = file.model, repr(str(path))
     scaling = scaling or file.metadata.get("scaling")
     if scaling not in SCALINGS:

@@ -14,7 +14,8 @@ from fastcnn.console import downloads_shown, exit_code_of, options_of, run_progr
 from fastcnn.data import Dataset, contact_sheet, load_dataset, save_png
 from fastcnn.data.transforms import check_labels
 from fastcnn.errors import ConfigError
-from fastcnn.options import Command, RunOrFile, Scaling, full_path, whole_number
+from fastcnn.layer_classes import layer_classes
+from fastcnn.options import Command, OwnLayers, RunOrFile, Scaling, full_path, whole_number
 from fastcnn.tables import table
 from fastcnn.terminal import Terminal, say, say_json
 
@@ -32,6 +33,7 @@ class Options:
     mistakes: int
     sheet: Path | None
     scaling: str | None
+    layers: list[str]
     json: bool
 
 
@@ -132,15 +134,16 @@ def parse(
         Path | None, typer.Option(parser=_picture, metavar="FILE.png", help="Draw these mistakes into a picture.")
     ] = None,
     scaling: Scaling = None,
+    layers: OwnLayers = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all as one JSON object.")] = False,
 ) -> Options:
     """Tell how many test images a model gets right, what it takes for what, and its worst mistakes."""
-    return Options(model, dataset, data_dir, transpose, mistakes, sheet, scaling, as_json)
+    return Options(model, dataset, data_dir, transpose, mistakes, sheet, scaling, layers or [], as_json)
 
 
 def evaluate(options: Options) -> int:
     """Judge the model and print what came of it."""
-    classifier = load_classifier(options.model, options.scaling)
+    classifier = load_classifier(options.model, options.scaling, layer_classes(options.layers))
     if options.data_dir == "":
         raise ConfigError("--data-dir: expected the path of a folder, got ''; see --help")
     with downloads_shown(Terminal(stderr=options.json)) as progress:

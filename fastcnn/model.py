@@ -386,7 +386,7 @@ class Model(Layer):
         return tuple(whole(size, f"{self.who}: each size of input_shape") for size in input_shape)
 
     def _measured(self, batch: int, sample: Shape) -> dict[str, float]:
-        """Best of five times of each place's forward on normally distributed input, in seconds; a stage at its first."""
+        """Best of five times of each place's forward on normally distributed input, seconds; a stage at its first."""
         x = np.random.default_rng(0).standard_normal((batch, *sample)).astype(self.dtype)
         best: dict[str, float] = {}
         for _ in range(5):

@@ -66,6 +66,15 @@ RunOrFile = Annotated[
     str,
     typer.Argument(parser=_run_or_file, metavar="RUN_OR_FILE", help="Folder of a run, or the file of a model."),
 ]
+OwnLayers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--layers",
+        metavar="MODULE:CLASS",
+        help="A layer of your own that the model has; imports the module, from this folder or where Python looks. "
+        "May be given again.",
+    ),
+]
 Scaling = Annotated[
     str | None,
     typer.Option(

@@ -18,7 +18,8 @@ from fastcnn.console import REFUSED, exit_code_of, options_of, run_program
 from fastcnn.data.digits import FIELD, mnist_style
 from fastcnn.data.images import is_idx, read_images
 from fastcnn.errors import DataError
-from fastcnn.options import Command, RunOrFile, Scaling, whole_number
+from fastcnn.layer_classes import layer_classes
+from fastcnn.options import Command, OwnLayers, RunOrFile, Scaling, whole_number
 from fastcnn.terminal import complain, say, say_json
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -32,6 +33,7 @@ class Options:
     images: list[str]
     top: int
     scaling: str | None
+    layers: list[str]
     json: bool
 
 
@@ -53,6 +55,7 @@ def parse(
         int, typer.Option(parser=whole_number(1), metavar="N", help="How many classes to show, the likeliest first.")
     ] = 3,
     scaling: Scaling = None,
+    layers: OwnLayers = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object an image, with the probabilities of all classes.")
     ] = False,
@@ -62,12 +65,12 @@ def parse(
     A digit may have any size and colour, anywhere on a plain background, lighter or darker. A model trained on soft
     targets, as gorgonia is, gives no class much more than 50 %: it has learned to leave the rest to the others.
     """
-    return Options(model, images, top, scaling, as_json)
+    return Options(model, images, top, scaling, layers or [], as_json)
 
 
 def predict(options: Options) -> int:
     """Print a line for each image, and return the exit code."""
-    classifier = load_classifier(options.model, options.scaling)
+    classifier = load_classifier(options.model, options.scaling, layer_classes(options.layers))
     code = 0
     for path in options.images:
         found = list(_prepared(path, classifier))
