@@ -59,7 +59,9 @@ from fastcnn.layers import (  # noqa: E402
     Tanh,
     Training,
 )
+from fastcnn.layers.layer import Backward  # noqa: E402
 from fastcnn.layers.node import Input  # noqa: E402
+from fastcnn.layers.parameter import Array  # noqa: E402
 from fastcnn.losses import CrossEntropyLoss, LogProductLoss, MultiLoss, ProductLoss  # noqa: E402
 from fastcnn.model import Model  # noqa: E402
 from fastcnn.optim import SGD, Adam, AdamW, RMSprop  # noqa: E402
@@ -73,7 +75,9 @@ __all__ = [
     "Adam",
     "AdamW",
     "Add",
+    "Array",
     "AvgPool2d",
+    "Backward",
     "Callback",
     "Concat",
     "ConfigError",

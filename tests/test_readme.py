@@ -38,6 +38,14 @@ def test_its_python_runs_from_top_to_bottom(elsewhere, capsys):
     assert "Wrong: the gradient of the input is off at 150 of 150 entries, most at " in printed
 
 
+def test_its_python_passes_a_strict_type_checker(tmp_path):
+    api = pytest.importorskip("mypy.api", reason="mypy is not installed")
+    (tmp_path / "examples.py").write_text("".join(BLOCKS), encoding="utf-8")
+    options = ["--strict", "--cache-dir", str(ROOT / ".mypy_cache"), "--config-file", str(ROOT / "pyproject.toml")]
+    printed, complaints, _ = api.run([*options, str(tmp_path / "examples.py")])
+    assert printed.startswith("Success: "), printed + complaints
+
+
 def test_its_layer_of_ones_own_has_ten_lines():
     lines = next(block for block in BLOCKS if "class Scale" in block).partition("fc.gradcheck")[0].splitlines()
     assert len([line for line in lines if line.strip()]) <= 10

@@ -108,12 +108,13 @@ class Layer:
     transient: ClassVar[tuple[str, ...]] = ()  # attributes that a file may go without: caches, counters; see save
     takes_many: ClassVar[bool] = False  # whether x, dx and input_shape are tuples of two or more, as in Add
 
-    def forward(self, x: Any, training: Training | bool | None = None) -> tuple[Any, Backward]:
+    def forward(self, x: Any, training: Any) -> tuple[Any, Backward]:
         """Compute the output and how to go back.
 
         Args:
             x: Input, ``(N, ...)``.
-            training: The step this runs in, or None in evaluation.
+            training: The step this runs in, a `Training`, or None in evaluation. (Any, so that type checkers let a
+                subclass say ``Training | None``; fastcnn's own layers have None as a default and take True, too.)
 
         Returns:
             ``(y, backward)``; ``backward(dy)`` overwrites the parameters' gradients and returns ``dx``.
