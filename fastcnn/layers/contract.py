@@ -20,7 +20,8 @@ Forward = tuple[Any, Callable[..., Any]]
 
 def is_custom(part: Any, method: str = "forward") -> bool:
     """Whether somebody else wrote this method of a layer or a loss."""
-    return not getattr(type(part), method).__module__.startswith("fastcnn.")
+    module = getattr(getattr(type(part), method), "__module__", None)  # None of what was run by exec
+    return not (module or "").startswith("fastcnn.")
 
 
 class Untouched:
