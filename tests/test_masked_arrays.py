@@ -6,7 +6,7 @@ from tiny_training import tiny_arrays, tiny_trainer
 
 import fastcnn as fc
 from fastcnn import ops
-from fastcnn.data import ArraySamples, ImageSamples, contact_sheet, save_png, scale_pixels, soft_targets
+from fastcnn.data import ArraySamples, ImageSamples, contact_sheet, save_png, scale_pixels, soft_targets, write_idx
 from fastcnn.judge import evaluate
 
 
@@ -49,8 +49,10 @@ CALLS = {
     "a parameter": (lambda values: setattr(fc.Parameter((3,)), "data", values), floats(3)),
     "ArraySamples": (ArraySamples, ROWS, CLASSES),
     "ImageSamples": (ImageSamples, bytes_(4, 1, 5, 5), CLASSES),
+    "check": (fc.data.check, bytes_(4, 1, 5, 5), CLASSES),
     "scale_pixels": (lambda images: scale_pixels(images, "unit", "float32"), bytes_(2, 3)),
     "soft_targets": (lambda labels: soft_targets(labels, "float32"), CLASSES),
+    "write_idx": (lambda array: write_idx("/no/such/folder/file", array), bytes_(4)),
     "save_png": (lambda images: save_png("/no/such/folder/picture.png", images), bytes_(4, 4)),
     "contact_sheet": (lambda images, labels: contact_sheet(images, labels, ROWS), bytes_(4, 1, 5, 5), CLASSES),
     "fit": (lambda x, y: tiny_trainer().fit(x, y), *tiny_arrays(10)),

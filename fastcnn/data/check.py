@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcnn.backends.arrays import array_of
+
 MOST_IMAGES = 2000  # that are looked at, from all parts of the set
 DIM = 64  # the brightest pixel of a set of images that nobody scaled is far above
 LIGHT = 128  # the mean pixel at the edge: 0 in MNIST, 12 in Fashion-MNIST
@@ -52,10 +54,11 @@ def check(images: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> list[s
     >>> fc.data.check(digits.train_images // 255, digits.train_labels)
     ['the brightest pixel is 1 of 255: scaled twice? give the bytes as they were, from 0 to 255']
     """
+    images, labels = array_of(images, "check", "images"), array_of(labels, "check", "labels")
     if not len(images):
         return []
     chosen = np.unique(np.linspace(0, len(images) - 1, MOST_IMAGES).astype(np.intp))
-    some, classes = images[chosen, 0], np.asarray(labels)[chosen]
+    some, classes = images[chosen, 0], labels[chosen]
     lines = []
     brightest = int(some.max())
     blank = np.ptp(some.reshape(len(some), -1), axis=1) == 0
