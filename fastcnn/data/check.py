@@ -87,7 +87,13 @@ def check(images: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> list[s
             )
         elif turn != "stand upright":
             lines.append(f"the digits {turn}: write them upright by fastcnn.data.write_idx")
-    if len(images) > 1 and np.unique(labels).size == 1:
+    largest, seen = int(np.max(labels)), np.unique(labels).size
+    if largest >= DIGITS and seen < largest / 2:
+        first = int(np.argmax(labels))
+        lines.append(
+            f"only {seen} of the classes 0 to {largest} have images: is the label of image {first}, {largest}, right?"
+        )
+    if len(images) > 1 and seen == 1:
         lines.append(f"all labels are {int(labels[0])}: there is nothing to tell apart; check the labels' file")
     return lines
 

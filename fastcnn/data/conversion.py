@@ -51,11 +51,12 @@ def _tables(folder: Path, files: Sequence[Path]) -> list[str]:
         if len(cells) < 5 or side * side != len(cells) - 1:  # no label, as in Kaggle's test.csv, or something else
             continue
         done.add(_is_test(path))
+        upright = ".swapaxes(1, 2)" if "emnist" in path.name.lower() else ""  # see `fastcnn.data.mnist.TRANSPOSED`
         header = int(not all(cell.strip(b'" ').isdigit() for cell in cells))
         steps += [
             f't = np.loadtxt({_text(path)}, np.uint8, delimiter=",", skiprows={header})',
             _write(folder, _is_test(path), "labels", "t[:, 0]"),
-            _write(folder, _is_test(path), "images", f"t[:, 1:].reshape(-1, {side}, {side})"),
+            _write(folder, _is_test(path), "images", f"t[:, 1:].reshape(-1, {side}, {side}){upright}"),
         ]
     return steps if False in done else []
 
@@ -70,12 +71,14 @@ def _archives(folder: Path, files: Sequence[Path]) -> list[str]:
                 keys = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
         except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
             continue
-        parts = {}
-        for key in keys:
+        parts: dict[tuple[bool, bool], str] = {}
+        for key in sorted(keys, key=lambda key: "train" not in key.lower()):
+            if re.search("val", key, re.IGNORECASE):
+                continue
             is_labels = re.search(r"(^|_)y(_|$)|label", key, re.IGNORECASE) is not None
             is_images = re.search(r"(^|_)x(_|$)|image", key, re.IGNORECASE) is not None
             if is_labels != is_images:
-                parts[re.search("test", key, re.IGNORECASE) is not None, is_labels] = key
+                parts.setdefault((re.search("test", key, re.IGNORECASE) is not None, is_labels), key)
         if {(False, False), (False, True)} <= parts.keys():
             steps = [f"a = np.load({_text(path)})"]
             for (is_test, is_labels), key in sorted(parts.items()):

@@ -58,7 +58,7 @@ class Found(NamedTuple):
     def name(self) -> str:
         """What to call the set: as its files, or else its folder; raw/, where torchvision puts them, says nothing."""
         place = self.folder.resolve()
-        return self.prefix.rstrip("-_. ") or (place.parent.name if place.name == "raw" else place.name)
+        return _stem(self.prefix) or (place.parent.name if place.name == "raw" else place.name)
 
 
 class Part(NamedTuple):
@@ -95,26 +95,39 @@ def find_mnist(folder: Path) -> Found | None:
 def find_set(folder: Path) -> Found | None:
     """The files of a data set in `folder`; None if there are none.
 
+    Where there is no folder of that name, its last part is what the names of the files begin with:
+    ``raw/emnist-letters`` stands for the set of that name among those in ``raw``.
+
     Raises:
         DataError: if there are several sets, or several files for one part of it.
     """
     if found := find_mnist(folder):
         return found
-    files, _, complete = _below(folder)
+    if os.path.lexists(folder):
+        place, stem, depth = folder, None, DEPTH
+    else:
+        place, stem, depth = folder.parent, folder.name.lower(), 0
+    if not place.is_dir():
+        return None
+    files, _, complete = _below(place, depth)
     if not complete:
         return None
-    sets = _sets(folder, files)
+    sets = {key: parts for key, parts in _sets(place, files).items() if stem is None or _stem(key[1]) == stem}
     for needed in ({0, 1, 2, 3}, {0, 1}):
         full = {key: parts for key, parts in sets.items() if parts.keys() == needed}
         if len(full) > 1:
-            names = ", ".join(repr(str(place / f"{prefix}*")) for place, prefix in full)
+            names = ", ".join(repr(str(where / _stem(prefix))) for where, prefix in full)
             raise DataError(
                 f"load_dataset: data_dir {str(folder)!r} must hold one data set, got {len(full)}: {names}; "
-                "name the folder of one, or put its files into a folder of their own"
+                "name one of these, or put its files into a folder of their own"
             )
-        for (place, prefix), parts in full.items():
-            return Found(place, prefix, [_only(parts[index]) for index in sorted(needed)])
+        for (where, prefix), parts in full.items():
+            return Found(where, prefix, [_only(parts[index]) for index in sorted(needed)])
     return None
+
+
+def _stem(prefix: str) -> str:
+    return prefix.rstrip("-_. ")
 
 
 def what_is_missing(folder: Path) -> str:
@@ -123,8 +136,7 @@ def what_is_missing(folder: Path) -> str:
     found = why_no_file(folder)
     if found is None:
         kind = kind_of(head_of(folder))
-        is_idx = head_of(folder).startswith((b"\0\0", b"\x1f\x8b"))
-        remedy = "pass the folder that it lies in" if is_idx or not kind else kind.remedy
+        remedy = kind.remedy if kind else "pass the folder that it lies in"
         remedy = how_to_convert(folder.parent, [folder]) or remedy
         return f"{who} is not a folder, but {kind.what if kind else 'a file'}; {remedy}"
     if found != "a folder":
@@ -142,7 +154,7 @@ def what_is_missing(folder: Path) -> str:
     )
 
 
-def _below(folder: Path) -> tuple[list[Path], list[Path], bool]:
+def _below(folder: Path, depth: int = DEPTH) -> tuple[list[Path], list[Path], bool]:
     """The regular files in a folder and those below it, what is neither file nor folder, and whether that is all.
 
     In a fixed order; a folder that is reached twice, by a link, is looked into once.
@@ -150,7 +162,7 @@ def _below(folder: Path) -> tuple[list[Path], list[Path], bool]:
     files: list[Path] = []
     odd: list[Path] = []
     level, seen, left = [folder], set(), MOST_ENTRIES
-    for _ in range(DEPTH + 1):
+    for _ in range(depth + 1):
         deeper: list[Path] = []
         for place in level:
             try:
@@ -218,7 +230,7 @@ def _what_is_there(folder: Path, files: Sequence[Path], odd: Sequence[Path], com
     for path in islice(others, max(SHOWN - len(listed), 0)):
         head = head_of(path)
         kind = kind_of(head)
-        guess = "IDX or gzip, of a name that says no part" if head.startswith((b"\0\0", b"\x1f\x8b")) else "unknown"
+        guess = "IDX, of a name that doesn't say which part" if head.startswith(b"\0\0") else "unknown"
         listed.append((path, kind.what if kind else guess))
     shown = ", ".join(f"{str(path.relative_to(folder))!r} ({what})" for path, what in listed[:SHOWN])
     more = len(files) + len(odd) - len(listed[:SHOWN])

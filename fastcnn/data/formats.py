@@ -1,12 +1,16 @@
 """What a file that is no IDX file is, for messages: by its kind on the disk, and by its first bytes."""
 
+import gzip
 import os
 import re
 import stat
+import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 HEAD = 512  # bytes that are looked at
+GZIP = b"\x1f\x8b"
 UNPACK = "unpack it, and pass the folder with what was in it"
 CONVERT = "convert it by fastcnn.data.write_idx"
 
@@ -35,6 +39,9 @@ BEGINNINGS = (
     (b"\x28\xb5\x2f\xfd", Kind("packed by zstd", UNPACK)),
     (b"\x89PNG", Kind("a PNG picture", CONVERT)),
     (b"\xff\xd8\xff", Kind("a JPEG picture", CONVERT)),
+    (b"\x80\x02", Kind("a pickle", CONVERT)),
+    (b"\x80\x03", Kind("a pickle", CONVERT)),
+    (b"\x80\x04", Kind("a pickle", CONVERT)),
     (b"PAR1", Kind("a Parquet table", CONVERT)),
     (b"\x89HDF", Kind("an HDF5 file", CONVERT)),
     (b"MATLAB", Kind("a MATLAB file", CONVERT)),
@@ -74,16 +81,18 @@ def why_no_file(path: str | os.PathLike[str]) -> str | None:
     try:
         mode = Path(path).stat().st_mode
     except (OSError, ValueError):
-        return "nothing of that name"
+        return "a link to nothing" if os.path.islink(path) else "nothing of that name"
     return None if stat.S_ISREG(mode) else next((what for holds, what in NOT_FILES if holds(mode)), "no regular file")
 
 
 def head_of(path: str | os.PathLike[str]) -> bytes:
-    """The first `HEAD` bytes of a regular file; none if it can't be read."""
-    try:
-        if why_no_file(path) is not None or not os.path.getsize(path):  # an empty one may wait for a reader, in /proc
-            return b""
-        with open(path, "rb") as file:
-            return file.read(HEAD)
-    except OSError:
-        return b""
+    """The first `HEAD` bytes of a regular file, or of what gzip packed into it; none if it can't be read."""
+    head = b""
+    with suppress(OSError, EOFError, zlib.error):
+        if why_no_file(path) is None and os.path.getsize(path):  # an empty one may wait for a writer, in /proc
+            with open(path, "rb") as file:
+                head = file.read(HEAD)
+                if head.startswith(GZIP):
+                    file.seek(0)
+                    head = gzip.GzipFile(fileobj=file).read(HEAD)
+    return head

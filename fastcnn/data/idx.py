@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from fastcnn.atomic import replacing
 from fastcnn.backends.arrays import unmasked
-from fastcnn.data.formats import HEAD, kind_of, why_no_file
+from fastcnn.data.formats import GZIP, HEAD, kind_of, why_no_file
 from fastcnn.errors import ConfigError, DataError, DTypeError, ShapeError
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def write_idx(path: str | os.PathLike[str], array: NDArray[np.uint8]) -> None:
 
 def decompressed(raw: IO[bytes]) -> IO[bytes]:
     """Return a stream that decompresses `raw` if it begins as gzip does, or else `raw` itself."""
-    is_gzip = raw.read(2) == b"\x1f\x8b"
+    is_gzip = raw.read(2) == GZIP
     raw.seek(0)
     return cast(IO[bytes], gzip.GzipFile(fileobj=raw, mode="rb")) if is_gzip else raw
 
@@ -210,7 +210,7 @@ def _read_header(stream: IO[bytes], who: str) -> Header:
 
 def _what_it_is(magic: bytes, stream: IO[bytes]) -> str:
     """What a file is that doesn't begin as IDX does, and the remedy."""
-    if magic.startswith(b"\x1f\x8b"):
+    if magic.startswith(GZIP):
         return "gzip inside gzip; unpack it once (gunzip), and pass what comes out"
     if len(magic) == 4 and magic[2:] == b"\0\0" and magic[1] in ELEMENT_TYPES and 1 <= magic[0] <= MAX_DIMENSIONS:
         return f"{magic.hex(' ')}: a little-endian header; {BIG_ENDIAN}"

@@ -36,7 +36,8 @@ def load_dataset(
             training and 1,000 test digits that ship with the package; ``"auto"``: the full set if it is on
             this machine, or else the sample. ``auto`` never uses the network.
         data_dir: Folder with the four files of MNIST or of a relative such as Fashion-MNIST, itself or in a folder
-            below it.
+            below it; of several sets in one folder, that folder and what the names of one begin with, as in
+            ``"EMNIST/raw/emnist-letters"``.
         download_progress: Called as ``(URL, bytes received, bytes in all or 0)`` during a download.
         download: Whether ``"mnist"`` may be downloaded. If not, and it is not on this machine, the sample stands in
             for it, and `origin` says so.
@@ -66,7 +67,7 @@ def load_dataset(
         return _read_sample("as asked", transpose)
     if data_dir is not None:
         folder = Path(os.path.expanduser(data_dir))
-        if not folder.is_dir() or (found := find_set(folder)) is None:
+        if (found := find_set(folder)) is None:
             raise DataError(what_is_missing(folder))
         return _read_found(found, "data_dir", transpose)
 

@@ -34,6 +34,9 @@ def idx(array, kind="u1", order=">"):
     return head + array.astype(order + kind).tobytes()
 
 
+HERE = os.path.split(__file__)
+
+
 def put(folder, names=NAMES, arrays=ARRAYS, pack=gzip.compress, write=idx):
     for name, array in zip(names, arrays, strict=True):
         path = folder / name
@@ -173,24 +176,27 @@ REFUSED = {
         [LITTLE],
     ),
     "a zip archive": (zip_of, ["'mnist.zip' (a zip archive)", "unpack it"]),
+    "a packed pickle": (lambda f: (f / "mnist.pkl.gz").write_bytes(gzip.compress(b"\x80\x03")), ["a pickle"]),
+    "a link to nothing": (lambda f: (f / NAMES[0]).symlink_to("absent"), [f"'{NAMES[0]}' (a link to nothing)"]),
+    "a packed tar": (lambda f: shutil.make_archive(f / "m", "gztar", *HERE), ["'m.tar.gz' (a tar archive)", "unpack"]),
     "a zip called gz": (lambda f: (put(f), zip_of(f, NAMES[0])), ["a zip archive; unpack it"]),
     "7z": (lambda f: (f / "m.7z").write_bytes(b"7z\xbc\xaf\x27\x1c" + bytes(99)), ["a 7-Zip archive", "unpack"]),
     "rar": (lambda f: (f / "m.rar").write_bytes(b"Rar!\x1a\x07" + bytes(99)), ["a RAR archive", "unpack"]),
-    "tar": (lambda f: shutil.make_archive(f / "m", "tar", os.path.dirname(__file__), "conftest.py"), ["a tar archive"]),
+    "tar": (lambda f: shutil.make_archive(f / "m", "tar", *HERE), ["a tar archive"]),
     "a pointer of Git LFS": (lambda f: put(f, pack=lambda _: b"version https://git-lfs.github.com/"), ["git lfs pull"]),
     "a FIFO": (fifo, [f"'{NAMES[0]}' (a pipe (FIFO))", f"got no {NAMES[0]};"]),
     "a device": (device, [f"'{NAMES[1]}' (a device)", f"got no {NAMES[1]};"]),
     "two copies": (two_copies, ["training images", " (1).gz' and ", " (2).gz'"]),
-    "two data sets": (lambda f: (put(f / "MNIST/raw"), put(f / "Fashion/raw")), ["/MNIST/raw/*", "/Fashion/raw/*"]),
+    "two data sets": (lambda f: (put(f / "MNIST/raw"), put(f / "Fashion/raw")), ["/MNIST/raw'", "/Fashion/raw'"]),
     "EMNIST's splits": (
         lambda f: [put(f, spelt(f"emnist-{s}-{{}}.gz", test="test")) for s in ("letters", "digits")],
-        ["emnist-letters-*", "emnist-digits-*"],
+        ["/emnist-digits', ", "/emnist-letters'", "name one of these"],
     ),
     "no test labels": (
         lambda f: (put(f), (f / NAMES[3]).unlink()),
         [f"got no {NAMES[3]};", f"'{NAMES[0]}' (training images)", f"'{NAMES[2]}' (test images)"],
     ),
-    "an unknown name": (lambda f: (f / "digits.bin").write_bytes(idx(ARRAYS[0])), ["'digits.bin' (IDX or gzip"]),
+    "an unknown name": (lambda f: (f / "digits.bin").write_bytes(idx(ARRAYS[0])), ["'digits.bin' (IDX, of a name"]),
     "an empty folder": (lambda f: None, ["it holds no files"]),
     "too few to hold back": (lambda f: put(f, NAMES[:2], [a[:5] for a in ARRAYS[:2]]), ["at least 6 images", "got 5"]),
 }  # fmt: skip
@@ -229,6 +235,20 @@ def table(header):
     return make
 
 
+def letters(folder):
+    """As EMNIST's tables, in which images lie transposed."""
+    rows = np.hstack([ARRAYS[1][:, None], turned(ARRAYS[0]).reshape(40, -1)])
+    np.savetxt(folder / "emnist-digits-train.csv", rows, "%d", ",")
+    rows = np.hstack([ARRAYS[3][:, None], turned(ARRAYS[2]).reshape(20, -1)])
+    np.savetxt(folder / "emnist-digits-test.csv", rows, "%d", ",")
+
+
+def medical(folder):
+    names = ("train_images", "train_labels", "test_images", "test_labels", "val_images", "val_labels")
+    arrays = [array[:, None] if array.ndim == 1 else array for array in (*ARRAYS, *ARRAYS[:2])]
+    np.savez(folder / "a.npz", **dict(zip(names, arrays, strict=True)))
+
+
 def npz(folder):
     names = ("x_train", "y_train", "x_test", "y_test")
     arrays = [array.astype(np.int64) if array.ndim == 1 else array for array in ARRAYS]
@@ -248,10 +268,12 @@ def pictures(folder):
     [
         (table(header=True), "a table of text (CSV)"),
         (table(header=False), "a table of text (CSV)"),
+        (letters, "a table of text (CSV)"),
         (npz, "NumPy's .npz"),
+        (medical, "NumPy's .npz"),
         (pictures, "a PNG picture"),
     ],
-    ids=["csv with names", "csv", "npz", "pictures"],
+    ids=["csv with names", "csv", "emnist's csv", "npz", "npz with a validation part", "pictures"],
 )
 def test_what_the_message_says_to_type_makes_a_folder_that_is_read(tmp_path, make, kind):
     folder = tmp_path / "it's here"
@@ -313,6 +335,17 @@ def test_emnists_names_say_that_images_lie_transposed_unless_told_otherwise(tmp_
     data = load_dataset(data_dir=tmp_path, transpose=transpose)
     assert data.name == "emnist-letters" and data.transposed == expected and ("swapped" in data.origin) == expected
     np.testing.assert_array_equal(data.train_images[:, 0], turned(ARRAYS[0]) if expected else ARRAYS[0])
+
+
+def test_one_of_several_sets_in_a_folder_is_named_by_the_beginning_of_its_files(tmp_path):
+    for stem, change in (("emnist-letters", np.flipud), ("emnist-digits", turned)):
+        put(tmp_path / "raw", spelt(f"{stem}-{{}}.gz", test="test"), changed(change))
+    data = load_dataset(data_dir=tmp_path / "raw" / "emnist-digits")
+    np.testing.assert_array_equal(data.train_images[:, 0], ARRAYS[0])
+    with pytest.raises(DataError, match="is not a folder"):
+        load_dataset(data_dir=tmp_path / "raw" / "emnist-byclass")
+    with pytest.raises(DataError, match="is not a folder"):
+        load_dataset(data_dir=tmp_path / "emnist-digits")
 
 
 def test_a_folder_of_too_many_files_is_not_searched_for_ever(tmp_path, monkeypatch):
