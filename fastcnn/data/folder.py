@@ -21,7 +21,6 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from fastcnn.data.conversion import how_to_convert
 from fastcnn.data.download import MNIST_FILES, find_file
 from fastcnn.data.formats import head_of, kind_of, why_no_file
 from fastcnn.errors import DataError
@@ -132,6 +131,8 @@ def _stem(prefix: str) -> str:
 
 def what_is_missing(folder: Path) -> str:
     """Why there is no data set in `folder`: what is missing, what is there, and what to do."""
+    from fastcnn.data.conversion import how_to_convert
+
     who = f"load_dataset: data_dir {str(folder)!r}"
     found = why_no_file(folder)
     if found is None:
