@@ -24,7 +24,11 @@ class Command(TyperCommand):
         for one in self.get_params(ctx):
             if record := one.get_help_record(ctx):
                 panel = getattr(one, "rich_help_panel", None) or f"{one.param_type_name.capitalize()}s"
-                panels.setdefault(panel, {})[re.sub(" <.*>$", "", record[0])] = record[1]
+                name, meaning = (
+                    re.sub(" <.*>$", "", record[0]),
+                    record[1].replace("\\[", "["),
+                )  # typer <= 0.15 escapes it
+                panels.setdefault(panel, {})[name] = meaning
         for panel, meanings in panels.items():
             formatter.write(f"\n{panel}:\n{listed(meanings)}\n")
 
