@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -42,7 +42,7 @@ def exit_code_of(command: Callable[[], int], to_save_memory: str = "use a smalle
         to_save_memory: What a person may do where memory runs out.
     """
     prepare_streams()
-    code = REFUSED
+    code = 0
     try:
         code = command()
         sys.stdout.flush()
@@ -52,15 +52,19 @@ def exit_code_of(command: Callable[[], int], to_save_memory: str = "use a smalle
         code = interrupted_code(interrupt)
     except UsageError as error:
         complain(f"error: {error.format_message().rstrip('.')}; see --help")  # type: ignore[attr-defined]
+        code = REFUSED
     except FastcnnError as error:
         complain(f"error: {error}")
+        code = REFUSED
     except BrokenPipeError:
-        code = UNREAD
+        code = code or UNREAD
     except OSError as error:
         where = f" {error.filename!r}" if error.filename else ""
         complain(f"error: cannot read or write{where}: {error.strerror or error}")
+        code = code or REFUSED  # of a command that is through, its own: it may be that of a signal
     except MemoryError as error:
         complain(f"error: not enough memory ({error}); {to_save_memory}")
+        code = REFUSED
     give_up_unwritable_output()
     return code
 
@@ -183,7 +187,8 @@ class TrainingReport(Callback):
         self.bar.start()
 
     def on_end(self, trainer: Trainer) -> None:
-        self.bar.stop()
+        with suppress(OSError):  # the terminal may be gone, which is no reason not to keep the run
+            self.bar.stop()
 
     def on_compile(self, trainer: Trainer, done: int, total: int) -> None:
         self.bar.update(self.task, description=f"{done} of {total} GPU kernels compiled")

@@ -150,15 +150,24 @@ class Run:
                 epochs = self.settings.epochs - self.trainer.progress.epoch
                 self.trainer.fit(self.training, epochs=epochs, validation=self.test)
         except KeyboardInterrupt as interrupt:
-            if self.trainer.optimizer.steps and not self.trainer.in_step:
-                self.folder.save(self.trainer)
+            self._save()
             complain(f"interrupted in epoch {self.trainer.progress.epoch + 1}; {self.folder.how_to_go_on}")
             return self._end("interrupted", interrupted_code(interrupt), profiler)
         except NonFiniteError as error:
             complain(f"error: {error}; {self.folder.what_is_kept}")
             return self._end("diverged", DIVERGED, profiler)
+        except BrokenPipeError:
+            raise
+        except OSError as error:  # the output of the command; that of the run itself is a DataError
+            self._save()
+            raise DataError(f"cannot print ({error.strerror or error}); {self.folder.how_to_go_on}") from error
         self.console.print(f"done   {self._what_came_of_it()}")
         return self._end("done", self._draw_curves(), profiler)
+
+    def _save(self) -> None:
+        """Keep the steps of an epoch that can't be gone on with."""
+        if self.trainer.optimizer.steps and not self.trainer.in_step:
+            self.folder.save(self.trainer)
 
     # ---- before ------------------------------------------------------------------------------------------------------
 

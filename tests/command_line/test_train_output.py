@@ -187,6 +187,25 @@ def test_ctrl_c_while_the_curves_are_drawn_ends_a_complete_run(digits, monkeypat
     assert (end["event"], end["how"], end["exit_code"]) == ("end", "done", 130)
 
 
+def test_a_run_that_can_t_print_any_more_keeps_what_it_has(digits, monkeypatch, capsys):
+    calls = []
+
+    def full(*_):
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fastcnn.console.TrainingReport.on_batch", full)
+    options = ("--data-dir", digits, "--epochs", 1, "--batch-size", 20, "--run-dir", "run")
+    assert train(*options) == 2
+    error = capsys.readouterr().err
+    assert re.fullmatch(
+        "error: cannot print .No space left on device.; all up to batch 2 of epoch 1 is kept in .* --resume run\n",
+        error,
+    )
+    assert load_checkpoint("run/last.safetensors").progress.batch == 2
+
+
 def test_metrics_of_an_epoch_without_a_finite_test_cost_hold_null(digits, tmp_path, monkeypatch):
     nothing = judge.Evaluation(20, 0.1, float("nan"))
     monkeypatch.setattr(judge.Judge, "__call__", lambda *_: nothing)

@@ -45,6 +45,30 @@ def test_a_signal_in_the_first_epoch_keeps_its_batches(number):
     assert sorted(os.listdir("run")) == ["config.json", "last.safetensors"]
 
 
+def test_a_terminal_that_goes_away_costs_nothing():
+    """Its end is a SIGHUP, and from then on nothing can be written to it, the bar neither."""
+    terminal = """if True:
+        import os, pty, sys, time
+        program, terminal = pty.fork()
+        if not program:
+            os.execv(sys.executable, sys.argv[1:])
+        shown = b""
+        while b"images/s, ETA" not in shown:
+            shown += os.read(terminal, 4096)
+        time.sleep(0.2)
+        os.read(terminal, 65536)
+        os.close(terminal)
+        print(os.waitstatus_to_exitcode(os.waitpid(program, 0)[1]))
+    """
+    command = [sys.executable, "-m", "fastcnn.train", "--dataset", "sample", "--batch-size", "10", "--run-dir", "run"]
+    environment = os.environ | {"TERM": "xterm"}
+    run = subprocess.run(
+        [sys.executable, "-c", terminal, *command], env=environment, stdout=subprocess.PIPE, timeout=60
+    )
+    assert int(run.stdout) == 128 + signal.SIGHUP
+    assert load_checkpoint("run/last.safetensors").progress.steps > 0
+
+
 def test_ctrl_c_before_the_first_step_leaves_nothing_and_a_second_one_does_not_disturb_that(digits):
     twice = """if True:
         import pathlib, runpy, signal
