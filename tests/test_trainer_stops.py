@@ -15,6 +15,7 @@ from tiny_training import Diary, Does, tiny_arrays, tiny_trainer, untimed
 
 import fastcnn as fc
 from fastcnn.trainer import Callback, Progress, Trainer
+from fastcnn.training import NonFiniteError
 
 pytestmark = pytest.mark.usefixtures("ctrl_c")
 
@@ -300,9 +301,21 @@ def test_a_progress_of_another_run_is_refused():
     fresh.progress = trainer.progress
     with pytest.raises(fc.ConfigError, match="that of step 2, but the optimizer has taken 0"):
         fresh.fit(*tiny_arrays(25))
+    ahead = carried_over(trainer, tiny_trainer())
+    ahead.optimizer.steps = 3  # of a later checkpoint than the progress
+    with pytest.raises(fc.ConfigError, match="that of step 2, but the optimizer has taken 3"):
+        ahead.fit(*tiny_arrays(25))
     with pytest.raises(fc.ConfigError, match=r"20 samples in 2 batches.* batches of 7 out of 25"):
         carried_over(trainer, tiny_trainer(batch_size=7)).fit(*tiny_arrays(25))
     with pytest.raises(fc.ConfigError, match=r"20 samples in 2 batches.* out of 15"):
         carried_over(trainer, tiny_trainer()).fit(*tiny_arrays(15))
     with pytest.raises(fc.DataError, match="the 2 batches of epoch 1 that are done, got fewer"):
         carried_over(trainer, tiny_trainer()).fit([tiny_arrays(25)])
+
+
+def test_after_a_cost_that_is_no_number_no_step_is_under_way():
+    """Nothing was updated, so what there is fits together, and may be kept as a checkpoint."""
+    trainer = tiny_trainer([Does(lambda trainer: trainer.model.parameters()[0].data.__setitem__(0, np.nan))])
+    with pytest.raises(NonFiniteError):
+        trainer.fit(*tiny_arrays(25))
+    assert not trainer.in_step and trainer.progress.steps == trainer.optimizer.steps == 1
