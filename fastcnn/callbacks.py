@@ -12,18 +12,16 @@ epoch 1, batch 1: 3 samples
 epoch 1, batch 2: 4 samples
 """
 
-import csv
-import io
-import json
 import math
 import os
-from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fastcnn.atomic import place_to_write, write
-from fastcnn.errors import ConfigError, DataError
+from fastcnn.atomic import place_to_write
+from fastcnn.errors import ConfigError
 from fastcnn.layers.arguments import choice, real, whole
+from fastcnn.layers.parameter import Array
+from fastcnn.logs import CSVLog, JSONLog, Log
 from fastcnn.metrics import in_json
 from fastcnn.trainer import BatchMetrics, Callback, EpochMetrics, Trainer
 
@@ -33,8 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CSVLog", "Callback", "Checkpoint", "EarlyStopping", "JSONLog", "Log", "Monitor", "ProgressBar"]
 
-MONITORS = ("test_accuracy", "train_accuracy", "test_cost", "cost", "moving_loss")
-FIELDS = tuple(field.name for field in fields(EpochMetrics))
+RISING = ("test_accuracy", "train_accuracy")
+FALLING = ("test_cost", "cost", "moving_loss")
+MONITORS = (*RISING, *FALLING, "test_metric", "train_metric")  # these two as Trainer's metric_mode says
 
 
 class ProgressBar(Callback):
@@ -80,10 +79,10 @@ class ProgressBar(Callback):
         assert self.console is not None
         self._clear()
         parts = [_epoch_of(trainer, metrics.epoch), f"cost {metrics.cost:.6f}"]
-        if metrics.train_accuracy is not None:
-            parts.append(f"train accuracy {metrics.train_accuracy:.4f}")
-        if metrics.test_accuracy is not None:
-            parts.append(f"test accuracy {metrics.test_accuracy:.4f}")
+        for of in ("train", "test"):
+            for name in ("accuracy", "metric"):
+                if (figure := getattr(metrics, f"{of}_{name}")) is not None:
+                    parts.append(f"{of} {metrics.metric or name} {figure:.4f}")
         if metrics.test_cost is not None:
             parts.append(f"test cost {metrics.test_cost:.6f}")
         line = "  ".join([*parts, f"{metrics.seconds:.1f} s"])
@@ -103,7 +102,7 @@ class Monitor:
     """Watches one figure of the epochs: knows which way is better, and the best so far.
 
     Args:
-        name: An attribute of `EpochMetrics`: an accuracy, which is to rise, or a cost, which is to fall.
+        name: An attribute of `EpochMetrics`: an accuracy, which is to rise, a cost, which is to fall, or a metric.
         who: Whose it is, for messages.
         min_delta: By how much a figure must beat the best one to count as better; 0 or more.
 
@@ -124,26 +123,45 @@ class Monitor:
         self.min_delta = real(min_delta, f"{who}: min_delta", "a number >= 0", lambda delta: 0 <= delta < float("inf"))
         self.best: float | None = None
 
+    def check(self, trainer: Trainer) -> None:
+        """Raise a ConfigError before the first step if the epochs will have no such figure, or none to be judged."""
+        if self.name not in trainer.figures:
+            raise self._missing(", ".join(name for name in MONITORS if name in trainer.figures))
+        self._check_mode(trainer.metric_mode)
+
     def improved(self, metrics: EpochMetrics) -> bool:
         """Whether this epoch is better than all before; if so it is the best from now on.
 
         Raises:
-            ConfigError: if the epoch has no such figure.
+            ConfigError: if the epoch has no such figure, or one of which nobody said which way is better.
         """
         value: float | None = getattr(metrics, self.name)
         if value is None:
-            raise ConfigError(
-                f"{self.who}: expected a {self.name} in each epoch, got none; pass validation to fit, or choose "
-                "another monitor"
-            )
+            raise self._missing("none")
+        rises = self.name in RISING or self._check_mode(metrics.mode) == "max"
         if not math.isfinite(value):
             return False
         if self.best is not None and math.isfinite(self.best):
-            gain = value - self.best if self.name.endswith("accuracy") else self.best - value
+            gain = value - self.best if rises else self.best - value
             if gain <= self.min_delta:
                 return False
         self.best = value
         return True
+
+    def _missing(self, got: str) -> ConfigError:
+        need = "a metric function" if self.name.endswith("metric") else "labels to judge by"
+        need = f"{need}, and validation to fit" if self.name.startswith("test") else need
+        need = "validation to fit" if self.name == "test_cost" else need
+        return ConfigError(
+            f"{self.who}: expected a {self.name} in each epoch, got {got}; pass {need}, or choose another monitor"
+        )
+
+    def _check_mode(self, mode: str | None) -> str | None:
+        if self.name not in RISING + FALLING and mode is None:
+            raise ConfigError(
+                f"{self.who}: can't tell which way {self.name} is better; pass metric_mode='max' or 'min' to Trainer"
+            )
+        return mode
 
 
 class Checkpoint(Callback):
@@ -153,9 +171,11 @@ class Checkpoint(Callback):
 
     Args:
         path: The file.
-        monitor: What to judge by with `save_best_only`: test_accuracy, train_accuracy, test_cost, cost or moving_loss.
+        monitor: What to judge by with `save_best_only`: test_accuracy, train_accuracy, test_cost, cost, moving_loss,
+            test_metric or train_metric.
         save_best_only: Whether an epoch that is not the best so far leaves the file as it is. Best means of those that
-            this callback saw, and for test_accuracy also of those before in ``trainer.progress``.
+            this callback saw of this model, and for test_accuracy and test_metric also of those before in
+            ``trainer.progress``.
 
     Raises:
         ConfigError: for another monitor, or one that the epochs have no figure of; for a model that can't be saved,
@@ -180,12 +200,18 @@ class Checkpoint(Callback):
         self.save_best_only = save_best_only
         self._saw_a_step = False
 
+    def begin_anew(self) -> None:
+        self.monitor.best = None
+
     def on_start(self, trainer: Trainer) -> None:
         place_to_write(self.path)
         self._check(trainer)
         self._saw_a_step = False
-        if self.monitor.best is None and self.monitor.name == "test_accuracy":
-            self.monitor.best = trainer.progress.best_accuracy
+        if self.save_best_only:
+            self.monitor.check(trainer)
+        if self.monitor.best is None and self.monitor.name in ("test_accuracy", "test_metric"):
+            done = trainer.progress
+            self.monitor.best = done.best_accuracy if self.monitor.name == "test_accuracy" else done.best_metric
 
     def on_batch(self, trainer: Trainer, metrics: BatchMetrics) -> None:
         if not self._saw_a_step:  # a layer with state of its own has changed by now
@@ -205,20 +231,28 @@ class Checkpoint(Callback):
 
 
 class EarlyStopping(Callback):
-    """Ends the training when a figure has not improved for some epochs. The weights are those of the last one.
+    """Ends the training when a figure has not improved for some epochs.
 
     Args:
-        monitor: test_accuracy, train_accuracy, test_cost, cost or moving_loss.
+        monitor: test_accuracy, train_accuracy, test_cost, cost, moving_loss, test_metric or train_metric.
         patience: After how many epochs without an improvement to stop.
         min_delta: How much is an improvement.
+        restore_best: Whether the model has the weights of the best epoch, not of the last one, when `fit` has ended in
+            good order, after all epochs or by a callback. After an error or a Ctrl-C it has the last ones, so that a
+            checkpoint goes on from there. The optimizer's state stays that of the last epoch: to train on later, keep
+            a checkpoint of that from ``on_epoch``.
 
     Attributes:
         monitor: The `Monitor`; ``monitor.best`` is the best figure so far.
-        waited: For how many epochs there was no improvement. A run that is resumed in a new process starts to count
-            anew, unless you set `waited` and ``monitor.best`` to what they were.
+        waited: For how many epochs there was no improvement.
+        best_weights: The ``state_dict()`` of the best epoch with `restore_best`; None before the first one.
+
+    Another fit of the same model goes on counting, one of another model begins anew. So does a run that is resumed in a
+    new process, unless you set `waited`, ``monitor.best`` and `best_weights` to what they were.
 
     Raises:
-        ConfigError: for another monitor, or one that the epochs have no figure of; for a patience below 1.
+        ConfigError: for another monitor, or before the first step for one that the epochs have no figure of; for a
+            patience below 1; with `restore_best`, for a best figure without its weights.
 
     >>> model, x, y = fc.Sequential(fc.Linear(4, 2)), np.eye(4, dtype=np.float32), np.array([0, 1, 0, 1])
     >>> stop = EarlyStopping("cost", patience=3, min_delta=10)
@@ -227,101 +261,49 @@ class EarlyStopping(Callback):
     4
     """
 
-    def __init__(self, monitor: str = "test_accuracy", patience: int = 5, min_delta: float = 0.0) -> None:
+    def __init__(
+        self,
+        monitor: str = "test_accuracy",
+        patience: int = 5,
+        min_delta: float = 0.0,
+        restore_best: bool = False,
+    ) -> None:
         self.monitor = Monitor(monitor, "EarlyStopping", min_delta)
         self.patience = whole(patience, "EarlyStopping: patience")
+        self.restore_best = restore_best
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        self.monitor.best = None
         self.waited = 0
-
-    def on_epoch(self, trainer: Trainer, metrics: EpochMetrics) -> None:
-        self.waited = 0 if self.monitor.improved(metrics) else self.waited + 1
-        if self.waited >= self.patience:
-            trainer.should_stop = True
-
-
-class Log(Callback):
-    """Base of the logs, `CSVLog` and `JSONLog`: a text file with a line for each complete epoch.
-
-    It is replaced whole after each, and holds no epoch twice: a run that is resumed keeps the lines up to where it
-    goes on, and one that starts at the beginning starts the file anew.
-
-    Args:
-        path: The file.
-
-    Raises:
-        DataError: if a run is resumed, and the file is none that this callback wrote.
-        OSError: if it can't be read or written. Before the first step, if the folder is missing.
-    """
-
-    header = ""  # the first line, if there is one
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        self._lines: list[str] = []
+        self.best_weights: dict[str, Array] | None = None
+        self._over = False  # whether the last epoch that it heard of is where fit ends
 
     def on_start(self, trainer: Trainer) -> None:
-        place_to_write(self.path)
-        done = trainer.progress.epoch
-        try:
-            text = self.path.read_text(encoding="utf-8") if done and self.path.exists() else self.header
-            lines = text.removeprefix(self.header).splitlines(keepends=True)
-            self._lines = (
-                [line for line in lines if self.epoch_of(line) <= done] if text.startswith(self.header) else []
+        self._over = False
+        self.monitor.check(trainer)
+        if self.restore_best and self.monitor.best is not None and self.best_weights is None:
+            raise ConfigError(
+                "EarlyStopping: restore_best needs the weights that belong to monitor.best; set best_weights, too, to "
+                "the state_dict() of that epoch"
             )
-        except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
-            raise DataError(f"{self._who}: expected a line for each epoch ({error}); choose another path") from error
-        if not text.startswith(self.header):
-            raise DataError(f"{self._who}: expected the header of the log, got {text[:40]!r}; choose another path")
+
+    def on_batch(self, trainer: Trainer, metrics: BatchMetrics) -> None:
+        self._over = False
 
     def on_epoch(self, trainer: Trainer, metrics: EpochMetrics) -> None:
-        self._lines.append(self.line(metrics))
-        write(self.path, "".join([self.header, *self._lines]))
+        improved = self.monitor.improved(metrics)
+        self.waited = 0 if improved else self.waited + 1
+        if improved and self.restore_best:
+            self.best_weights = trainer.model.state_dict()
+        if self.waited >= self.patience:
+            trainer.should_stop = True
+        self._over = metrics.epoch >= trainer.last_epoch or self.waited >= self.patience
 
-    @property
-    def _who(self) -> str:
-        return f"{type(self).__name__} {str(self.path)!r}"
-
-    def line(self, metrics: EpochMetrics) -> str:
-        """The line of an epoch, its newline included."""
-        raise NotImplementedError(f"{self._who}: write line(self, metrics) -> text that ends with a newline")
-
-    def epoch_of(self, line: str) -> int:
-        """The number of the epoch that a line is of."""
-        raise NotImplementedError(f"{self._who}: write epoch_of(self, line) -> number")
-
-
-class CSVLog(Log):
-    r"""Keeps the fields of `EpochMetrics` in a CSV file: a header, then a line for each epoch. None is empty.
-
-    >>> CSVLog("log.csv").line(EpochMetrics(1, 0.5, 0.6, 0.8, None, None, 1.5, 99.0))
-    '1,0.5,0.6,0.8,,,1.5,99.0\n'
-    """
-
-    header = ",".join(FIELDS) + "\n"
-
-    def line(self, metrics: EpochMetrics) -> str:
-        row = io.StringIO()
-        csv.writer(row, lineterminator="\n").writerow(asdict(metrics).values())
-        return row.getvalue()
-
-    def epoch_of(self, line: str) -> int:
-        return int(line.split(",")[0])
-
-
-class JSONLog(Log):
-    """Keeps the fields of `EpochMetrics` in a file of JSON lines: an object for each epoch.
-
-    None is null, and so are figures that are infinite or NaN.
-
-    >>> JSONLog("log.jsonl").epoch_of('{"epoch": 3, "cost": 0.25}')
-    3
-    """
-
-    def line(self, metrics: EpochMetrics) -> str:
-        return json.dumps(in_json(metrics), allow_nan=False) + "\n"
-
-    def epoch_of(self, line: str) -> int:
-        entries: dict[str, Any] = json.loads(line)
-        return int(entries["epoch"])
+    def on_end(self, trainer: Trainer) -> None:
+        stopped = trainer.should_stop and not trainer.progress.batch and not trainer.in_step
+        if self.restore_best and self.best_weights is not None and (self._over or stopped):
+            trainer.model.load_state_dict(self.best_weights)
 
 
 def _epoch_of(trainer: Trainer, epoch: int) -> str:

@@ -8,6 +8,9 @@ from typing import Any, Self
 from fastcnn.errors import ConfigError
 from fastcnn.layers.arguments import real, whole
 
+MODES = ("min", "max")  # whether a figure is better when smaller or larger
+OF_A_METRIC = ("train_metric", "test_metric", "metric", "mode")  # fields of `EpochMetrics` that no accuracy needs
+
 
 @dataclass(frozen=True)
 class BatchMetrics:
@@ -41,12 +44,16 @@ class EpochMetrics:
             behind the model, most of all in the first epoch.
         moving_loss: Exponential moving average of all batches' costs per sample since the first one of the run.
         train_accuracy: Share of training samples that the model, in evaluation mode after the epoch, gets
-            right, judged by the first 5,000 (or all, if there are fewer) in their own order. None where these come
-            from an iterable, which is gone through once an epoch. With another metric, its mean.
+            right, judged by 5,000 that are drawn once and for all (or all, if there are fewer). None where these come
+            from an iterable, which is gone through once an epoch, and with another metric.
         test_accuracy: The same for all validation samples. None without them.
         test_cost: Mean cost per validation sample.
         seconds: The whole epoch's, evaluation included; only of this process, where the epoch was resumed.
         images_per_second: Training samples by the time that training alone took.
+        train_metric: With a metric of one's own, its mean over the samples of `train_accuracy`.
+        test_metric: The same over all validation samples.
+        metric: Its name; None for the usual accuracy.
+        mode: Whether it is better when larger, "max", or smaller, "min"; None if nobody said.
 
     >>> EpochMetrics(1, 0.5, 0.6, 0.8, None, None, 1.0, 99.0).judged_cost
     0.5
@@ -60,20 +67,32 @@ class EpochMetrics:
     test_cost: float | None
     seconds: float
     images_per_second: float
+    train_metric: float | None = None
+    test_metric: float | None = None
+    metric: str | None = None
+    mode: str | None = None
+
+    @property
+    def score(self) -> float | None:
+        """What epochs are compared by, larger is better: the test accuracy, or a metric with a known mode."""
+        return _score(self.test_accuracy, self.test_metric, self.mode)
 
     @property
     def judged_cost(self) -> float:
-        """What there is to compare models by if there is no accuracy: `test_cost`, or without validation `cost`."""
+        """What there is to compare models by if there is no `score`: `test_cost`, or without validation `cost`."""
         return self.cost if self.test_cost is None else self.test_cost
 
 
 def in_json(figures: "EpochMetrics | Progress") -> dict[str, Any]:
     """The fields in terms of JSON, which knows no infinite numbers and no NaN: those are None there.
 
+    Those of a metric of one's own are there if there is one.
+
     >>> in_json(EpochMetrics(1, 0.5, 0.6, 0.8, None, float("nan"), 1.0, 99.0))["test_cost"] is None
     True
     """
-    return {name: _finite(value) if isinstance(value, float) else value for name, value in asdict(figures).items()}
+    fields = {name: _finite(value) if isinstance(value, float) else value for name, value in asdict(figures).items()}
+    return fields if fields.get("metric") else {name: fields[name] for name in fields if name not in OF_A_METRIC}
 
 
 class History(list[EpochMetrics]):
@@ -85,13 +104,13 @@ class History(list[EpochMetrics]):
 
     @property
     def best(self) -> EpochMetrics | None:
-        """The first epoch of the highest test accuracy; where there is none, of the lowest cost.
+        """The first epoch of the best test accuracy or metric; where there is none, of the lowest cost.
 
         Figures that are infinite or NaN don't count. None if there are no others.
         """
         best: EpochMetrics | None = None
         for metrics in self:
-            if _is_better(metrics, best.test_accuracy if best else None, best.judged_cost if best else None):
+            if _is_better(metrics, best.score if best else None, best.judged_cost if best else None):
                 best = metrics
         return best
 
@@ -115,6 +134,7 @@ class Progress:
         best_accuracy: Its test accuracy, if there was one.
         best_cost: Its cost: of the validation samples, or without them of the training. Like the accuracy None, if it
             is infinite or NaN.
+        best_metric: Its test metric, if there was one.
 
     >>> Progress.of({"epoch": 2, "steps": 80}).epoch
     2
@@ -129,6 +149,7 @@ class Progress:
     best_epoch: int | None = None
     best_accuracy: float | None = None
     best_cost: float | None = None
+    best_metric: float | None = None
 
     @classmethod
     def of(cls, entries: Mapping[str, Any]) -> Self:
@@ -157,19 +178,27 @@ class Progress:
 
     def after(self, metrics: EpochMetrics) -> "Progress":
         """The progress once the epoch under way is complete."""
-        best = self.best_epoch, self.best_accuracy, self.best_cost
-        if _is_better(metrics, self.best_accuracy, self.best_cost):
-            best = metrics.epoch, _finite(metrics.test_accuracy), _finite(metrics.judged_cost)
+        best = self.best_epoch, self.best_accuracy, self.best_cost, self.best_metric
+        if _is_better(metrics, _score(self.best_accuracy, self.best_metric, metrics.mode), self.best_cost):
+            accuracy, metric = map(_finite, (metrics.test_accuracy, metrics.test_metric))
+            best = metrics.epoch, accuracy, _finite(metrics.judged_cost), metric
         return Progress(metrics.epoch, 0, 0, 0.0, self.moving_loss, self.steps, *best)
 
 
-def _is_better(metrics: EpochMetrics, best_accuracy: float | None, best_cost: float | None) -> bool:
-    """Whether an epoch beats the best one so far: by accuracy, or by cost as long as no epoch has had an accuracy."""
-    accuracy, best_accuracy = _finite(metrics.test_accuracy), _finite(best_accuracy)
-    if accuracy is not None:
-        return best_accuracy is None or accuracy > best_accuracy
+def _score(accuracy: float | None, metric: float | None, mode: str | None) -> float | None:
+    """What is to be as large as can be; None if there is nothing, or nobody said which way a metric is better."""
+    if accuracy is not None or metric is None or mode is None:
+        return accuracy
+    return metric if mode == "max" else -metric
+
+
+def _is_better(metrics: EpochMetrics, best_score: float | None, best_cost: float | None) -> bool:
+    """Whether an epoch beats the best one so far: by its score, or by cost as long as no epoch has had a score."""
+    score, best_score = _finite(metrics.score), _finite(best_score)
+    if score is not None:
+        return best_score is None or score > best_score
     cost, best_cost = _finite(metrics.judged_cost), _finite(best_cost)
-    return best_accuracy is None and cost is not None and (best_cost is None or cost < best_cost)
+    return best_score is None and cost is not None and (best_cost is None or cost < best_cost)
 
 
 def _finite(figure: float | None) -> float | None:

@@ -9,7 +9,7 @@ needs to go on to the same bits and the same figures, but for times.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -23,11 +23,12 @@ from fastcnn import remedies
 from fastcnn.backends.choice import host
 from fastcnn.data.samples import Batches, Samples, checked_batches, samples_of, validation_of
 from fastcnn.errors import ConfigError, DataError, DTypeError, ShapeError
-from fastcnn.judge import Evaluation, Judge, Metric, checked_metric, evaluate, per_sample
-from fastcnn.layers.arguments import whole
+from fastcnn.hooks import Callback, check_kind, checked_callbacks, introduce
+from fastcnn.judge import Evaluation, Judge, Metric, checked_metric, evaluate, figures_of, name_of, per_sample
+from fastcnn.layers.arguments import choice, whole
 from fastcnn.layers.parameter import flat_runs
 from fastcnn.losses import Loss
-from fastcnn.metrics import BatchMetrics, EpochMetrics, History, Progress
+from fastcnn.metrics import MODES, BatchMetrics, EpochMetrics, History, Progress
 from fastcnn.model import Model
 from fastcnn.optim import Optimizer
 from fastcnn.schedules import Schedule, check_rates, checked_schedule, rate_at
@@ -47,32 +48,6 @@ class _Stopped(Exception):
     """A callback wants `fit` to end."""
 
 
-class Callback:
-    """Is told how training goes. Override what you want to know; what you raise ends the training.
-
-    Set ``trainer.should_stop = True`` to end it in good order, before the next step.
-
-    >>> class Patience(Callback):
-    ...     def on_epoch(self, trainer, metrics):
-    ...         trainer.should_stop = metrics.cost < 0.1
-    """
-
-    def on_start(self, trainer: "Trainer") -> None:
-        """When `Trainer.fit` begins."""
-
-    def on_compile(self, trainer: "Trainer", done: int, total: int) -> None:
-        """While kernels are compiled for the GPU, which is done once: at first, and after each of them."""
-
-    def on_batch(self, trainer: "Trainer", metrics: BatchMetrics) -> None:
-        """After each step."""
-
-    def on_epoch(self, trainer: "Trainer", metrics: EpochMetrics) -> None:
-        """After each epoch and its evaluation."""
-
-    def on_end(self, trainer: "Trainer") -> None:
-        """When `Trainer.fit` ends, also by an error or a Ctrl-C; the last callback first."""
-
-
 class Trainer:
     """Trains a model.
 
@@ -85,8 +60,11 @@ class Trainer:
         callbacks: Told in the order given.
         metric: What the accuracies in `EpochMetrics` are: ``"auto"``, the share of samples whose largest output is at
             their label, for models with one output ``(N, classes)`` of two classes or more and samples with labels; a
-            function of outputs and targets that gives a number for each sample, ``(N,)``; or None. Float targets
+            function of outputs and targets that gives a number for each sample, ``(N,)``, which is called by its name
+            and whose means are `EpochMetrics.train_metric` and `test_metric`; or None. Float targets
             ``(N, classes)`` in [0, 1] count as labels: pass ``metric=None`` for regression.
+        metric_mode: Whether a function is better when larger, ``"max"``, or smaller, ``"min"``. Where it isn't said,
+            `History.best` goes by the cost.
         schedule: The learning rate of each step: `fastcnn.OneCycleLR` for one, or any function of the step's number,
             from 0; see `fastcnn.schedules`. None leaves the optimizer's rate alone.
         record: Whether to train on `fastcnn.data.DeviceImages` by recorded steps, a hundred at a time, see
@@ -95,6 +73,7 @@ class Trainer:
     Attributes:
         progress: How far it has come. To resume a run, set it beside the model's and the optimizer's state.
         history: All epochs that this trainer has completed.
+        figures: The names of those in `EpochMetrics` that the epochs of `fit` will have, as far as can be known.
         last_epoch: Number of the epoch that `fit` ends with.
         samples_in_epoch: How many training samples `fit` goes through in an epoch; None if it can't know.
         should_stop: Set by callbacks to end `fit` before its next step.
@@ -103,7 +82,8 @@ class Trainer:
 
     Raises:
         ConfigError: if `batch_size` is no positive whole number, `metric` none of the three, `schedule` no function,
-            or something else is not of its kind.
+            or something else is not of its kind; if a callback has a method of a name or with arguments that nobody
+            calls it by.
 
     >>> digits = fc.data.load_dataset("sample")
     >>> x = fc.data.scale_pixels(digits.train_images, "unit", "float32")
@@ -124,24 +104,29 @@ class Trainer:
         shuffle: bool = True,
         callbacks: Sequence[Callback] = (),
         metric: Metric | str | None = "auto",
+        metric_mode: str | None = None,
         schedule: Schedule | None = None,
         record: bool = True,
     ) -> None:
         order = "the order is Trainer(model, loss, optimizer)"
         for what, part, kind in (("model", model, Model), ("loss", loss, Loss), ("optimizer", optimizer, Optimizer)):
-            _check_kind(part, kind, f"Trainer: {what} must be an instance of", order)
+            check_kind(part, kind, f"Trainer: {what} must be an instance of", order)
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
         self.batch_size = whole(batch_size, "Trainer: batch_size")
         self.shuffle = shuffle
-        self.callbacks = _checked_callbacks(callbacks)
+        self.callbacks = checked_callbacks(callbacks)
         self.metric = checked_metric(metric, "Trainer")
+        if metric_mode is not None and not callable(metric):
+            raise ConfigError("Trainer: metric_mode is for a metric of your own, accuracies go up; leave it out")
+        self.metric_mode = None if metric_mode is None else choice(metric_mode, MODES, "Trainer: metric_mode")
         self.schedule = checked_schedule(schedule, "Trainer")
         self.record = record
         self._recorded: Any = None  # the RecordedSteps of the samples on the GPU
         self.progress = Progress()
         self.history = History()
+        self.figures: frozenset[str] = frozenset()
         self.last_epoch = 0
         self.samples_in_epoch: int | None = None
         self.should_stop = False
@@ -193,6 +178,8 @@ class Trainer:
         self._check_progress()
         self._check_schedule(train)
         self.should_stop = False
+        self.figures = figures_of(self.model, self.metric, train, test)
+        introduce(checked_callbacks(self.callbacks), self.model)  # once more, for the list may have changed
         self._recorded = None  # since it was made, the model may have changed
         before = len(self.history)
         with deferred() as land, ExitStack() as ends, suppress(_Stopped):
@@ -274,7 +261,9 @@ class Trainer:
         assert done.moving_loss is not None
         judge = Judge(self.model, self.metric, pause)
         unknown = Evaluation(0, None, None)
-        on_training = judge(train, None, JUDGED_TRAINING_SAMPLES) if isinstance(train, Samples) else unknown
+        on_training = (
+            judge(train, None, JUDGED_TRAINING_SAMPLES, spread=True) if isinstance(train, Samples) else unknown
+        )
         on_test = unknown if test is None else judge(test, self.loss)
         metrics = EpochMetrics(
             epoch=done.epoch + 1,
@@ -285,6 +274,10 @@ class Trainer:
             test_cost=on_test.cost,
             seconds=time.perf_counter() - started,
             images_per_second=images_per_second,
+            train_metric=on_training.metric,
+            test_metric=on_test.metric,
+            metric=name_of(self.metric),
+            mode=self.metric_mode,
         )
         self.progress = done.after(metrics)
         self.history.append(metrics)
@@ -390,23 +383,3 @@ class Trainer:
             steps=steps,
         )
         return self.progress.batch, cost, self.progress.samples
-
-
-def _checked_callbacks(given: Any) -> list[Callback]:
-    """The callbacks as a list; a single one, or None, has no place there."""
-    what, remedy = "Trainer: callbacks must be a list of instances of", "write callbacks=[...]"
-    if not isinstance(given, Iterable):
-        got = given.__name__ if isinstance(given, type) else type(given).__name__
-        raise ConfigError(f"{what} Callback, got {got} alone; {remedy}")
-    callbacks = list(given)
-    for callback in callbacks:
-        _check_kind(callback, Callback, what, remedy)
-    return callbacks
-
-
-def _check_kind(value: Any, kind: type, what: str, remedy: str) -> None:
-    """Raise a ConfigError unless the value is an instance of the kind."""
-    if isinstance(value, type):
-        raise ConfigError(f"{what} {kind.__name__}, got the class {value.__name__}; make an instance of it")
-    if not isinstance(value, kind):
-        raise ConfigError(f"{what} {kind.__name__}, got {type(value).__name__}; {remedy}")

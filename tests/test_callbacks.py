@@ -1,47 +1,20 @@
-"""The callbacks that come with fastcnn."""
+"""The callbacks that come with fastcnn: bars, checkpoints, logs. Early stopping has a file of its own."""
 
-import csv
 import io
-import json
 import os
 import re
-from dataclasses import asdict
 
 import numpy as np
 import pytest
 from rich.console import Console
+from xor_training import X, Y, error_rate, rows, told, trainer_with
 
 import fastcnn as fc
-from fastcnn.callbacks import MONITORS, Checkpoint, CSVLog, EarlyStopping, JSONLog, ProgressBar
+from fastcnn.callbacks import Checkpoint, CSVLog, JSONLog, ProgressBar
 from fastcnn.checkpoint import load_checkpoint, save_checkpoint
-from fastcnn.metrics import EpochMetrics
+from fastcnn.metrics import in_json
 from fastcnn.serialize import read_model_file
-from fastcnn.trainer import Callback, Trainer
-
-X, Y = np.eye(4, dtype=np.float32), np.array([0, 1, 0, 1])
-
-
-def trainer_with(*callbacks):
-    model = fc.Sequential(fc.Linear(4, 2), seed=1)
-    return Trainer(model, fc.CrossEntropyLoss(), fc.SGD(model.parameters()), batch_size=3, callbacks=callbacks)
-
-
-def epoch(number, **figures):
-    usual = {"test_accuracy": 0.5, "train_accuracy": 0.5, "test_cost": 1.0, "cost": 1.0, "moving_loss": 1.0}
-    return EpochMetrics(**(usual | figures), epoch=number, seconds=1.0, images_per_second=1.0)
-
-
-def told(callback, values, monitor="test_accuracy"):
-    """Tell a callback of epochs with these figures; those epochs after which the trainer was to stop."""
-    trainer = trainer_with()
-    callback.on_start(trainer)
-    stops = []
-    for number, value in enumerate(values, start=1):
-        trainer.should_stop = False
-        callback.on_epoch(trainer, epoch(number, **{monitor: value}))
-        stops += [number] if trainer.should_stop else []
-    return stops
-
+from fastcnn.trainer import Callback
 
 # ---- progress --------------------------------------------------------------------------------------------------------
 
@@ -86,50 +59,15 @@ def test_the_bar_goes_away_when_the_training_fails():
     assert not console._live_stack
 
 
-# ---- early stopping --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("monitor", "patience", "min_delta", "values", "stops"),
-    [
-        ("test_accuracy", 2, 0.0, [0.1, 0.3, 0.2, 0.3, 0.4], [4]),
-        ("test_accuracy", 2, 0.0, [0.1, 0.3, 0.2, 0.4, 0.4, 0.5], []),
-        ("train_accuracy", 1, 0.15, [0.1, 0.2, 0.3], [2]),
-        ("cost", 2, 0.0, [3.0, 2.0, 2.5, 2.0, 1.0], [4]),
-        ("test_cost", 1, 0.0, [3.0, 2.0, 1.0], []),
-        ("moving_loss", 1, 0.5, [3.0, 2.6], [2]),
-        ("cost", 2, 0.0, [float("nan"), 2.0, 1.0, float("nan"), 1.5], [5]),
-        ("test_accuracy", 1, 0.0, [float("nan"), 0.1, 0.2], [1]),
-        ("cost", 1, 0.0, [float("inf"), 3.0, 2.0], [1]),
-    ],
-    ids=range(9),
-)
-def test_early_stopping(monitor, patience, min_delta, values, stops):
-    assert told(EarlyStopping(monitor, patience, min_delta), values, monitor) == stops
-
-
-def test_early_stopping_stops_a_training():
-    history = trainer_with(EarlyStopping("cost", patience=2, min_delta=99)).fit(X, Y, epochs=50)
-    assert len(history) == 3
-
-
-def test_a_monitor_of_what_nobody_measured_is_refused():
-    with pytest.raises(fc.ConfigError, match=r"EarlyStopping: expected a test_accuracy.*pass validation"):
-        trainer_with(EarlyStopping()).fit(X, Y)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        ({"monitor": "loss"}, f"EarlyStopping: monitor must be one of {', '.join(MONITORS)}"),
-        ({"patience": 0}, "EarlyStopping: patience must be"),
-        ({"min_delta": -1}, "EarlyStopping: min_delta must be"),
-    ],
-    ids=str,
-)
-def test_arguments_out_of_range_are_refused(arguments, says):
-    with pytest.raises(fc.ConfigError, match=says):
-        EarlyStopping(**arguments)
+def test_the_bar_calls_a_metric_by_its_name():
+    text = io.StringIO()
+    trainer = trainer_with(ProgressBar(Console(file=text, width=200)))
+    trainer.metric = error_rate
+    trainer.fit(X, Y, validation=(X, Y))
+    assert (
+        re.search(r"train error_rate \d\.\d{4}  test error_rate \d", text.getvalue())
+        and "accuracy" not in text.getvalue()
+    )
 
 
 # ---- checkpoints -----------------------------------------------------------------------------------------------------
@@ -141,7 +79,7 @@ def test_checkpoint_keeps_the_model_of_the_last_epoch(tmp_path):
     history = trainer.fit(X, Y, epochs=2)
     file = read_model_file(path)
     assert file.model.arena.data.tobytes() == trainer.model.arena.data.tobytes()
-    assert file.metadata == {"metrics": asdict(history[-1])}
+    assert file.metadata == {"metrics": in_json(history[-1])}
     assert os.listdir(tmp_path) == ["model.safetensors"]
 
 
@@ -184,15 +122,6 @@ def test_checkpoint_that_cannot_be_written_ends_the_training(tmp_path):
 # ---- logs ------------------------------------------------------------------------------------------------------------
 
 
-def rows(path):
-    if path.suffix == ".csv":
-        with open(path, newline="") as file:
-            return [
-                {key: float(value) if value else None for key, value in row.items()} for row in csv.DictReader(file)
-            ]
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
 LOGS = pytest.mark.parametrize(("kind", "name"), [(CSVLog, "log.csv"), (JSONLog, "log.jsonl")])
 
 
@@ -201,7 +130,7 @@ def test_logs_hold_every_epoch_to_the_bit(tmp_path, kind, name):
     path = tmp_path / name
     trainer = trainer_with(kind(path))
     history = trainer.fit(X, Y, epochs=2, validation=(X, Y)) + trainer.fit(X, Y)
-    assert rows(path) == [asdict(metrics) for metrics in history]
+    assert rows(path) == [in_json(metrics) for metrics in history]
     assert rows(path)[2]["test_accuracy"] is None
     assert os.listdir(tmp_path) == [name]
 
@@ -225,7 +154,7 @@ def test_a_validation_cost_that_is_no_number_ends_nothing_and_is_null_in_files(t
     trainer.loss = Endless(cost)
     history = trainer.fit(X, Y, epochs=2, validation=(X, Y))
     np.testing.assert_equal(history.column("test_cost"), [cost, cost])
-    expected = [asdict(metrics) | {"test_cost": None} for metrics in history]
+    expected = [in_json(metrics) | {"test_cost": None} for metrics in history]
     assert rows(tmp_path / "log.jsonl") == expected
     assert read_model_file(tmp_path / "model.safetensors").metadata == {"metrics": expected[-1]}
     save_checkpoint(tmp_path / "last.safetensors", trainer)
@@ -241,7 +170,7 @@ def test_logs_of_a_resumed_run_hold_no_epoch_twice(tmp_path, kind, name):
     resumed.progress = fc.trainer.Progress(epoch=2)  # the third epoch came after the last checkpoint
     resumed.fit(X, Y, epochs=2)
     assert [row["epoch"] for row in rows(path)] == [1, 2, 3, 4]
-    assert rows(path)[:2] == [asdict(metrics) for metrics in trainer.history[:2]]
+    assert rows(path)[:2] == [in_json(metrics) for metrics in trainer.history[:2]]
     trainer_with(kind(path)).fit(X, Y)
     assert [row["epoch"] for row in rows(path)] == [1]  # another run
 

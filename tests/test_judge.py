@@ -59,7 +59,26 @@ def test_cost_is_the_mean_per_sample(reduction):
 def test_a_metric_of_ones_own_gives_its_mean():
     samples = ImageSamples(PIXELS, LABELS, "float64", targets="index")
     found = evaluate(model_of_the_brightest(), samples, metric=lambda outputs, targets: targets.astype(float))
-    assert found.accuracy == pytest.approx(LABELS.mean(), rel=1e-14)
+    assert found.metric == pytest.approx(LABELS.mean(), rel=1e-14)
+    assert found.accuracy is None
+
+
+def test_an_output_that_is_no_number_is_no_right_answer():
+    x = np.ones((5, 1, 4, 4))
+    for which in (0, 3, slice(None)):
+        model = model_of_the_brightest()
+        model.parameters()[1].data[which] = np.nan
+        assert evaluate(model, ArraySamples(x, np.zeros(5, int))).accuracy == 0.0
+
+
+def test_a_metric_that_changes_what_it_is_given_is_refused():
+    def in_place(outputs, targets):
+        outputs -= targets[:, None]
+        return outputs.sum(axis=1)
+
+    samples = ImageSamples(PIXELS, LABELS, "float64", targets="index")
+    with pytest.raises(fc.ConfigError, match="metric: in_place changed the outputs or the targets"):
+        evaluate(model_of_the_brightest(), samples, metric=in_place)
 
 
 def test_where_there_is_nothing_to_find_nothing_is_found():

@@ -289,3 +289,13 @@ def test_outputs_and_targets_that_do_not_fit_several_losses_are_refused(outputs,
 def test_impossible_settings_of_several_losses_are_refused(losses, weights, message):
     with pytest.raises(fc.ConfigError, match=f"MultiLoss: .*{message}"):
         fc.MultiLoss(losses, weights)
+
+
+@pytest.mark.parametrize("loss", [fc.CrossEntropyLoss, fc.losses.ProductLoss, fc.losses.LogProductLoss])
+@pytest.mark.parametrize("target", [np.zeros(3, int), np.ones((3, 1))], ids=["indices", "soft"])
+def test_a_softmax_of_one_class_is_refused(loss, target):
+    """Its probability is 1 whatever the logits: cost 0, gradient 0, nothing learnt."""
+    with pytest.raises(fc.ShapeError, match=r"^\w+Loss: expected logits of two classes or more, got \(3, 1\)"):
+        loss()(np.ones((3, 1)), target)
+    with pytest.raises(fc.ShapeError, match=r"two classes or more"):
+        fc.MultiLoss([loss()])((np.ones((3, 1)),), (target,))

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 
 import fastcnn as fc
-from fastcnn.metrics import EpochMetrics, History, Progress, in_json
+from fastcnn.metrics import OF_A_METRIC, EpochMetrics, History, Progress, in_json
 
 NAN, INF = float("nan"), float("inf")
 
@@ -44,6 +44,29 @@ def test_the_best_epoch(epochs, best):
     assert (progress.best_accuracy, progress.best_cost) == (history.best.test_accuracy, history.best.judged_cost)
 
 
+def measured(number, test_metric, mode, test_cost=None):
+    return EpochMetrics(number, 1.0, 1.0, None, None, test_cost, 1.0, 1.0, None, test_metric, "error", mode)
+
+
+@pytest.mark.parametrize(
+    ("figures", "mode", "best"),
+    [
+        ([0.3, 0.1, 0.1, 0.2], "min", 2),
+        ([-0.3, 0.1, 0.1, 0.2], "max", 4),
+        ([NAN, 0.1, INF, NAN], "min", 2),
+        ([0.3, 0.1, 0.1, 0.2], None, 3),  # nobody said which way: by the cost
+    ],
+)
+def test_the_best_epoch_by_a_metric(figures, mode, best):
+    costs = 4.0, 3.0, 1.0, 2.0
+    history = History([measured(n, figure, mode, costs[n - 1]) for n, figure in enumerate(figures, 1)])
+    progress = after(history)
+    assert history.best.epoch == progress.best_epoch == best
+    assert (progress.best_metric, progress.best_accuracy) == (figures[best - 1], None)
+    assert Progress.of(json.loads(json.dumps(asdict(progress)))) == progress
+    assert in_json(history[0])["test_metric"] == (figures[0] if figures[0] == figures[0] else None)
+
+
 def test_no_epochs_have_no_best():
     assert History().best is None and History().column("cost") == []
 
@@ -52,7 +75,8 @@ def test_epochs_without_a_number_to_judge_by_have_no_best_and_fit_in_json():
     history = History([epoch(1, NAN, NAN), epoch(2, None, INF)])
     assert history.best is None and after(history).best_epoch is None
     assert after([epoch(1, 0.5, NAN)]) == Progress(1, 0, 0, 0.0, 0.5, 9, 1, 0.5, None)  # equal: no NaN is in it
-    assert in_json(history[0]) == asdict(epoch(1, None, None))
+    usual = {name: value for name, value in asdict(epoch(1)).items() if name not in OF_A_METRIC}
+    assert in_json(history[0]) == usual and len(usual) == 8  # the keys of metrics.jsonl
     assert in_json(after(history)) == asdict(after(history))
 
 

@@ -88,11 +88,26 @@ def test_a_metric_of_ones_own():
     def distance(outputs, targets):
         return abs(outputs.argmax(axis=1) - targets)
 
-    trainer = tiny_trainer(metric=distance)
+    trainer = tiny_trainer(metric=distance, metric_mode="min")
     x, y = tiny_arrays(30)
     [metrics] = trainer.fit(x, y, validation=(x[:20], y[:20]))
-    assert metrics.train_accuracy == distance(trainer.model(x), y).mean()
-    assert metrics.test_accuracy == distance(trainer.model(x[:20]), y[:20]).mean()
+    assert metrics.train_metric == distance(trainer.model(x), y).mean()
+    assert metrics.test_metric == distance(trainer.model(x[:20]), y[:20]).mean()
+    assert (metrics.metric, metrics.mode) == ("distance", "min")
+    assert metrics.train_accuracy is metrics.test_accuracy is None
+
+
+@pytest.mark.parametrize("arrangement", [np.sort, lambda labels: labels], ids=["sorted", "taking turns"])
+def test_the_training_accuracy_is_of_samples_from_all_over(arrangement):
+    """Also where the labels take turns, which would fall into step with every so-many-th sample."""
+    labels = arrangement(np.arange(20_000) % 10)
+    x = np.eye(10, dtype=np.float32)[np.minimum(labels, 4)]  # of classes 5 to 9 nothing shows
+    model = fc.Sequential(fc.Linear(10, 10))
+    model.layers[0].weight.data = np.eye(10)
+    [metrics] = Trainer(model, fc.CrossEntropyLoss(), fc.SGD(model.parameters(), 1e-9), batch_size=5_000).fit(x, labels)
+    again = Trainer(model, fc.CrossEntropyLoss(), fc.SGD(model.parameters(), 1e-9), batch_size=5_000).fit(x, labels)
+    assert metrics.train_accuracy == pytest.approx(0.5, abs=0.03)
+    assert again[0].train_accuracy == metrics.train_accuracy
 
 
 class TwoHeads(Loss):
@@ -322,9 +337,11 @@ def test_a_generator_is_gone_through_once():
         trainer.fit(X, Y, epochs=2, validation=iter([(X, Y)]))
 
 
-@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"batch_size": 2.5}, {"metric": "f1"}], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [{"batch_size": 0}, {"batch_size": 2.5}, {"metric": "f1"}, {"metric_mode": "up", "metric": max}], ids=str
+)
 def test_arguments_out_of_range_are_refused(wrong):
-    [name] = wrong
+    name = next(iter(wrong))
     with pytest.raises(fc.ConfigError, match=f"Trainer: {name} must be"):
         tiny_trainer(**wrong)
     with pytest.raises(fc.ConfigError, match=r"Trainer.fit: epochs must be"):
