@@ -26,10 +26,11 @@ from fastcnn.architecture import Classes, describe, one_line, rebuild
 from fastcnn.atomic import replacing
 from fastcnn.backends.arrays import array_of
 from fastcnn.backends.choice import host
-from fastcnn.errors import ConfigError, DataError
+from fastcnn.errors import ConfigError, DataError, DTypeError
 from fastcnn.footprint import sample_memory
 from fastcnn.init import zeros
 from fastcnn.layers.arguments import whole
+from fastcnn.layers.layer import check_dtypes
 from fastcnn.layers.parameter import Array
 from fastcnn.model import Model
 from fastcnn.tensor_file import DTYPES, SEAL, Checksum, bytes_of, header_of, memory_for, nbytes_of
@@ -183,6 +184,10 @@ def check_savable(model: Model, who: str) -> None:
 def _described(who: str, model: Model, metadata: Mapping[str, Any]) -> str:
     """The JSON of a file, from which the model can be made again."""
     architecture, classes = describe(model)
+    try:
+        check_dtypes(model, model.dtype)
+    except DTypeError as error:
+        raise ConfigError(f"{who}: {error}") from None
     try:
         entries = {"format": FORMAT, "metadata": dict(metadata), "model": architecture}
         description = json.dumps(entries, sort_keys=True, separators=(",", ":"), allow_nan=False)

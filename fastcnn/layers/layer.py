@@ -42,10 +42,13 @@ in evaluation): random layers that get the same `training` draw the same numbers
 
 import inspect
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple, Self, overload
 
+import numpy as np
+
 from fastcnn.backends.choice import as_array
-from fastcnn.errors import ConfigError
+from fastcnn.errors import ConfigError, DTypeError
 from fastcnn.layers.contract import is_custom, run_forward
 from fastcnn.layers.node import Node
 from fastcnn.layers.parameter import Array, Parameter
@@ -160,7 +163,17 @@ class Layer:
         arrays = tuple(as_array(item, self.who, "input") for item in x)
         shapes = tuple(array.shape for array in arrays)
         self.output_shape(shapes if self.takes_many else shapes[0])
-        return run_forward(self, arrays if self.takes_many else arrays[0], None)[0]
+        try:
+            return run_forward(self, arrays if self.takes_many else arrays[0], None)[0]
+        except DTypeError:
+            dtypes = {parameter.dtype.name for parameter in self.parameters()}
+            if len(dtypes) != 1 or dtypes == {array.dtype.name for array in arrays}:
+                raise
+            [dtype] = dtypes
+            raise DTypeError(
+                f"{self.who}: its parameters are {dtype}, as those of the model that has it, its input is "
+                f"{arrays[0].dtype}; use x.astype({dtype!r})"
+            ) from None
 
     def config(self) -> dict[str, Any]:
         """The arguments with which the constructor makes this layer again, as `fastcnn.save` keeps them.
@@ -256,6 +269,27 @@ def within(layer: Layer) -> Iterator[Layer]:
 def has_custom(layer: Layer) -> bool:
     """Whether the layer, or one inside it, is none of fastcnn's own."""
     return any(map(is_custom, within(layer)))
+
+
+def check_dtypes(model: Layer, dtype: np.dtype[Any]) -> None:
+    """Raise a DTypeError if a layer of the model has become part of one of another dtype since."""
+    for layer in within(model):
+        for _, member in layer.members():
+            if isinstance(member, Parameter) and member.dtype != dtype:
+                raise DTypeError(
+                    f"{model.who}: {layer.who} has become part of another model, of {member.dtype}, which this one of "
+                    f"{dtype} can't compute with; make a layer for each of the models, or both of one dtype"
+                )
+
+
+@contextmanager
+def taken_over(model: Layer, dtype: np.dtype[Any]) -> Iterator[None]:
+    """Around what a model computes: an error that comes of such a layer says so."""
+    try:
+        yield
+    except DTypeError:
+        check_dtypes(model, dtype)
+        raise
 
 
 def _number_if_square(value: Any) -> Any:
