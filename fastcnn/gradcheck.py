@@ -4,16 +4,15 @@ Each entry of an input or a parameter is moved a little both ways; what that doe
 the move, is what backward should have given for it. The output is made one number by a random direction:
 ``cost = sum(y * direction)``, so ``dy = direction``.
 
-A difference is wrong where it steps over a kink, and it is rounded. So inputs keep a distance from each other
-and from zero, where most layers have their kinks; an entry that seems off gets closer looks with much
-smaller steps, which few kinks survive and every wrong gradient does; and rounding is allowed for, the more
-the smaller the step.
+A difference is wrong where it steps over a kink, and it is rounded. So inputs keep away from each other and from
+multiples of 1/2, where most layers have their kinks; an entry that seems off gets closer looks with much smaller steps,
+which few kinks survive and every wrong gradient does; rounding is allowed for, the more the smaller the step.
 """
 
 import copy
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,19 +48,19 @@ def gradcheck(
 ) -> bool:
     """Check what backward gives for the input and for every parameter of a layer or a whole model.
 
-    All of it happens in float64, on a copy: the layer stays as it is. Parameters have the values that they
-    have in the layer, but for those that are zero everywhere, since a zero hides errors in what it is
-    multiplied with: they get small random ones. Inputs are random, from -2 to 2; more than 40,000 entries reach
-    further, for each keeps ten steps from the next.
+    All of it happens in float64, on a copy: the layer stays as it is. Parameters have the values that they have there,
+    but those that are zero everywhere, which hides errors in what it is multiplied with, get small random ones. Inputs
+    are random, from -2 to 2; more than 40,000 entries reach further, for each keeps ten steps from the next.
 
-    Checked are also the promises around the gradients: forward leaves its input as it is and backward its
-    ``dy``; parameters' gradients are overwritten; shapes are those of `output_shape`; a second forward does
-    not disturb what the first returned, nor its backward; and a batch of one more works as well.
+    Checked are also the promises around the gradients: forward leaves its input as it is and backward its ``dy``;
+    parameters' gradients are overwritten; shapes are those of `output_shape`; a second forward gives the same, and
+    disturbs neither what the first returned nor its backward; a batch of one more works as well. An input that the
+    output depends on in steps alone, as one of indices, may have None as its gradient.
 
     Args:
         layer: Any layer, `Sequential` or `Graph`. Of a model that is off, the layer to blame is named.
         input_shape: Shape of the input, batch included; a tuple of shapes for a layer that takes many.
-        training: What forward is given; None is evaluation.
+        training: What forward is given; None is evaluation, True a `fastcnn.Training` of step 0.
         seed: Decides the inputs and directions.
         step: How far an entry is moved.
         tolerance: By how much an entry may be off, relative to the largest of its array.
@@ -99,7 +98,7 @@ def gradcheck(
         tolerance=positive(tolerance, "gradcheck: tolerance"),
         entries=whole(entries, "gradcheck: entries"),
     )
-    layer = _in_float64(layer, settings)
+    layer, training = _in_float64(layer, settings), Training.of(training)
     try:
         _check(layer, shapes, training, settings)
     except GradientError as error:
@@ -126,7 +125,8 @@ def _checked_shapes(layer: Layer, input_shape: Sequence[Any]) -> list[Shape]:
     shapes = input_shape if layer.takes_many else (input_shape,)
     if not isinstance(shapes, Sequence) or not all(isinstance(shape, Sequence) and shape for shape in shapes):
         expected = "a tuple of shapes such as ((2, 3), (2, 3))" if layer.takes_many else "a shape such as (2, 3)"
-        raise ConfigError(f"{what} must be {expected}, batch included, got {input_shape!r}")
+        got = f"an array of shape {input_shape.shape}" if hasattr(input_shape, "shape") else repr(input_shape)
+        raise ConfigError(f"{what} must be {expected}, batch included, got {got}")
     return [tuple(whole(size, f"each size of {what}") for size in shape) for shape in shapes]
 
 
@@ -147,10 +147,11 @@ def _in_float64(layer: Layer, settings: _Settings) -> Layer:
 
 
 def _apart(shapes: list[Shape], rng: np.random.Generator, step: float) -> tuple[Array, ...]:
-    """Values in random order: none is close to another or to zero, so no kink there lies within a step."""
+    """Values in random order: none is close to another or to a multiple of 1/2, so no kink there lies within a step."""
     sizes = [int(np.prod(shape)) for shape in shapes]
     distance = max(2 * WITHIN / sum(sizes), 10 * step)
     values = rng.permutation((np.arange(sum(sizes)) - sum(sizes) // 2 + 0.5) * distance)
+    values[abs(values - np.round(2 * values) / 2) < 2 * step] += 4 * step
     parts = np.split(values, np.cumsum(sizes)[:-1])
     return tuple(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True))
 
@@ -200,6 +201,10 @@ class _Place:
         if not all(map(np.array_equal, self.inputs, kept)):
             raise GradientError(f"{who}: forward changed its input; work on a copy")
         self.check_outputs(outputs)
+        again = self.forward(self.inputs)[0]
+        if not all(map(np.array_equal, outputs, again)):
+            mend = "draw random numbers by training.seed and training.offset, as Dropout does, not from NumPy's random"
+            raise GradientError(f"{who}: two forwards of the same input differ; {mend}, and change nothing in self")
         self.directions = tuple(self.rng.standard_normal(y.shape) for y in outputs)
         size = sum(float(abs(y * d).sum()) for y, d in zip(outputs, self.directions, strict=True))
         self.noise = ROUNDING * size / settings.step  # in a slope
@@ -268,9 +273,11 @@ class _Place:
         for number, (x, gradient) in enumerate(zip(self.inputs, gradients, strict=True), 1):
             name = f"input {number}" if many else "the input"
             got = getattr(gradient, "shape", type(gradient).__name__)
-            if got != x.shape:
+            tensor = _Tensor(name, x.shape, x.reshape(-1), np.zeros(x.size) if gradient is None else gradient)
+            constant = gradient is None and not self.slope(tensor, ..., self.rng.choice([-1.0, 1.0], x.size))
+            if got != x.shape and not constant:
                 raise GradientError(f"{self.who}: the gradient of {name} must have its shape {x.shape}, got {got}")
-            tensors.append(_Tensor(name, x.shape, x.reshape(-1), gradient.flatten()))
+            tensors.append(replace(tensor, gradient=tensor.gradient.flatten()))
         return tensors
 
     def look_at_entries(self, tensor: _Tensor) -> None:

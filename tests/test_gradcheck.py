@@ -58,9 +58,9 @@ def test_an_input_gradient_that_nobody_wants_is_not_checked():
 @pytest.mark.parametrize("distance", [3e-6, 1e-7])
 @pytest.mark.parametrize("height", [0, 1e4], ids=["", "high up, where differences are rounded more"])
 def test_a_kink_within_the_step_is_no_mistake(distance, height):
-    class Corner(fc.Layer):  # an input of shape (1, 2) is -1 and 1 in some order
+    class Corner(fc.Layer):  # an input of shape (1, 2) is -1 and 1 in some order, both four steps further
         def forward(self, x, training):
-            beyond = x - (1 + distance)
+            beyond = x - (1 + 4e-5 + distance)
             return height + abs(beyond), lambda dy: dy * np.sign(beyond)
 
     assert fc.gradcheck(Corner(), (1, 2), step=1e-5)

@@ -140,3 +140,69 @@ def test_an_input_gradient_of_another_shape_is_reported(dx):
             return x, lambda dy: dx
 
     assert "Odd: the gradient of the input must have its shape (2, 3), got " in reported(Odd(), (2, 3))
+
+
+class Rounds(fc.Layer):
+    """Rows of a table, by inputs that are taken for whole numbers."""
+
+    def __init__(self, rounded, dx):
+        self.rounded, self.dx = rounded, dx
+        self.table = fc.Parameter((7, 3), fc.init.he_normal())
+
+    def output_shape(self, input_shape):
+        return (*input_shape, 3)
+
+    def forward(self, x, training):
+        which = self.rounded(x).astype(int) % 7
+
+        def backward(dy):
+            self.table.grad = 0 * self.table.data
+            np.add.at(self.table.grad, which, dy)
+            return self.dx(x)
+
+        return self.table.data[which], backward
+
+
+@pytest.mark.parametrize("dx", [np.zeros_like, lambda x: None], ids=["zeros", "none"])
+@pytest.mark.parametrize("rounded", [np.floor, np.round, np.trunc, lambda x: x])
+def test_inputs_that_count_as_whole_numbers_are_no_mistake(rounded, dx):
+    for shape in ((2, 3), (4, 5), (1, 8), (3,)):
+        assert fc.gradcheck(Rounds(rounded, dx), shape)
+    wrong = reported(Rounds(rounded, lambda x: x), (2, 3))
+    assert wrong.startswith("Rounds: the gradient of the input is off at 6 of 6 entries")
+
+
+def test_a_bare_true_is_a_step_for_layers_within_layers():
+    class Twice(fc.Layer):
+        def __init__(self):
+            self.inner = [fc.Dropout(0.3), fc.Dropout(0.3)]
+
+        def forward(self, x, training):
+            y, backwards = x, []
+            for i, layer in enumerate(self.inner):
+                y, backward = layer.forward(y, training and training.for_layer(i))
+                backwards.append(backward)
+            assert training is None or (y == 0).any()
+            return y, lambda dy: backwards[0](backwards[1](dy))
+
+    assert fc.gradcheck(Twice(), (3, 20), training=True)
+    assert fc.gradcheck(fc.Sequential(fc.Linear(4, 20), Twice()), (3, 4), training=True)
+    assert fc.gradcheck(Twice(), (3, 20), training=False)
+
+
+@pytest.mark.parametrize("draw", [np.random.standard_normal, np.random.default_rng(0).standard_normal])
+def test_a_layer_that_draws_from_numpy_is_told_so(draw):
+    class Noise(fc.Layer):
+        def forward(self, x, training):
+            return x + draw(x.shape) if training else x, lambda dy: dy
+
+    says = "Noise{}: two forwards of the same input differ; draw random numbers by training.seed and training.offset"
+    assert reported(Noise(), (2, 3), training=True).startswith(says.format(""))
+    model = fc.Sequential(fc.Linear(3, 3), Noise())
+    assert reported(model, (2, 3), training=True).startswith(says.format(" 'noise1'"))
+    assert fc.gradcheck(model, (2, 3))
+
+
+def test_an_array_in_the_place_of_its_shape_is_refused_in_one_line():
+    with pytest.raises(fc.ConfigError, match=r"^gradcheck: Linear: .* got an array of shape \(2, 3\)$"):
+        fc.gradcheck(fc.Linear(3, 2), np.ones((2, 3), int))
