@@ -351,7 +351,11 @@ class Model(Layer):
         if measure is not None and self.on_device:
             raise ConfigError(f"{self.who}: measure takes times on the CPU; leave it out, or use to('cpu') before")
         sample = self._sample_shape(input_shape)
-        seconds = None if measure is None else self._measured(whole(measure, f"{self.who}: measure"), sample)
+        seconds = None
+        if measure is not None:
+            batch = whole(measure, f"{self.who}: measure")
+            x = np.random.default_rng(0).standard_normal((batch, *sample)).astype(self.dtype)
+            seconds = watch.best_times(lambda: self(x), times=5)
         return summary.as_table(self.places((1, *sample)), self.dtype.name, seconds)
 
     def to_dot(self, input_shape: Sequence[int] | None = None) -> str:
@@ -388,19 +392,6 @@ class Model(Layer):
         if not isinstance(input_shape, Iterable):
             raise ConfigError(f"{self.who}: input_shape must be sizes such as (1, 28, 28), got {input_shape!r}")
         return tuple(whole(size, f"{self.who}: each size of input_shape") for size in input_shape)
-
-    def _measured(self, batch: int, sample: Shape) -> dict[str, float]:
-        """Best of five times of each place's forward on normally distributed input, seconds; a stage at its first."""
-        x = np.random.default_rng(0).standard_normal((batch, *sample)).astype(self.dtype)
-        best: dict[str, float] = {}
-        for _ in range(5):
-            with watch.Profiler() as profile:
-                self(x)
-            for row in profile.rows():
-                prefix, dot, stage = row["layer"].rpartition(".")
-                first, *others = (f"{prefix}{dot}{name}" for name in stage.split("+"))
-                best |= {first: min(row["total"], best.get(first, row["total"])), **dict.fromkeys(others, 0.0)}
-        return best
 
     def __repr__(self) -> str:
         lines = (indent(f"{layer!r},  # {printable(str(layer.name), keep='')}", "    ") for layer in self.layers)
