@@ -75,7 +75,7 @@ def assemble(files: "Sequence[File]", name: str, source: str, transpose: bool = 
         )
     if transpose:
         train_images, test_images = (np.ascontiguousarray(x.swapaxes(2, 3)) for x in (train_images, test_images))
-        notes.append("rows and columns of the images were swapped, which stand upright now")
+        notes.append("rows and columns of the images were swapped, as EMNIST's need it")
     data = Dataset(train_images, train_labels, test_images, test_labels, name, "", transpose)
     if data.classes > LEAST_CLASSES:
         notes.append(f"{data.classes} classes, as the largest label is {data.classes - 1}")

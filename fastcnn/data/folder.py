@@ -5,7 +5,7 @@ further. Else all files up to `DEPTH` folders below are judged by their names:
 
     [SET-]train-images[-idx3-ubyte][.gz]    SET may be anything, as in EMNIST's and QMNIST's names
     training for train; t10k, test or testing; labels for images; each '-' may be '.', '_' or ' '
-    marks of a copy, ' (1)', ' - Copy', '.1', at the end or before .gz
+    marks of a copy, ' (1)', ' - Copy', '.1', '_1', '~', at the end or before .gz
 
 The files of one set lie in one folder and begin alike; a folder that is named after its file, or after its part
 (training/), counts as the one that it lies in. Where two files may be the same part, the one in no folder of its own
@@ -22,21 +22,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fastcnn.data.download import MNIST_FILES, find_file
-from fastcnn.data.formats import head_of, kind_of, why_no_file
+from fastcnn.data.formats import TEXT, head_of, kind_of, why_no_file
 from fastcnn.errors import DataError
 
 DEPTH = 4
 MOST_ENTRIES = 20_000
 SHOWN = 6  # files that a message names
+UNFINISHED = (".part", ".crdownload", ".download", ".tmp")
 PARTS = ("training images", "training labels", "test images", "test labels")  # in the order of MNIST_FILES
 
 NAME = re.compile(
     r"(?P<set>(?:.*[-_. ])?)(?P<part>train|training|t10k|test|testing)[-_. ](?P<what>images|labels)"
     r"(?P<form>(?:[-_. ]?idx\d?)?(?:[-_. ](?:ubyte|byte|uint8|int))?)"
-    r"(?P<rest>(?:\.(?:gz|gzip|bin|dat|\d)|[ _-]*\(\d+\)|[ _-]+copy(?: \d+)?| \d)*)",
+    r"(?P<rest>(?:\.(?:gz|gzip|bin|dat|\d)|[ _-]*\(\d+\)|[ _-]+(?:copy|kopie|copie|copia)(?: \d+)?|[ _-]\d\d?|~)*)",
     re.IGNORECASE,
 )
-COPY = re.compile(r"\(\d+\)|copy| \d|\.\d", re.IGNORECASE)
+COPY = re.compile(r"\(\d+\)|cop|kop|[ _.-]\d|~", re.IGNORECASE)
 PACKED = re.compile(r"\.gz(ip)?\b", re.IGNORECASE)
 
 
@@ -224,7 +225,7 @@ def _only(files: Sequence[tuple[Part, Path]]) -> Path:
 def _what_is_there(folder: Path, files: Sequence[Path], odd: Sequence[Path], complete: bool) -> str:
     """What the folder holds, and what each is taken for: first what the search knows, then the others."""
     if not files and not odd:
-        return "it holds no files"
+        return "it holds no files" if complete else f"it holds more than {MOST_ENTRIES:,} files and folders"
     known = [(path, PARTS[part.number]) for path in files if (part := part_of(path.name))]
     others = (path for path in files if part_of(path.name) is None)
     listed = [(path, why_no_file(path) or "") for path in odd] + known
@@ -232,6 +233,8 @@ def _what_is_there(folder: Path, files: Sequence[Path], odd: Sequence[Path], com
         head = head_of(path)
         kind = kind_of(head)
         guess = "IDX, of a name that doesn't say which part" if head.startswith(b"\0\0") else "unknown"
+        if path.suffix.lower() in UNFINISHED:
+            kind, guess = None, "a download that is not finished"
         listed.append((path, kind.what if kind else guess))
     shown = ", ".join(f"{str(path.relative_to(folder))!r} ({what})" for path, what in listed[:SHOWN])
     more = len(files) + len(odd) - len(listed[:SHOWN])
@@ -241,4 +244,4 @@ def _what_is_there(folder: Path, files: Sequence[Path], odd: Sequence[Path], com
 def _remedy(files: Iterable[Path]) -> str:
     """What to do about files that are no IDX files: as the first of a known kind needs it."""
     kinds = (kind_of(head_of(path)) for path in islice(files, SHOWN))
-    return next((kind.remedy for kind in kinds if kind), "put them there, or name another folder")
+    return next((kind.remedy for kind in kinds if kind and kind != TEXT), "put them there, or name another folder")

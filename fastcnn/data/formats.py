@@ -47,6 +47,7 @@ BEGINNINGS = (
     (b"MATLAB", Kind("a MATLAB file", CONVERT)),
     (b"version https://git-lfs", Kind("a pointer of Git LFS instead of the file", "fetch the file by git lfs pull")),
 )
+TEXT = Kind("text", "look what it says, and fetch the file again")
 WEB_PAGE = re.compile(rb"\s*(\xef\xbb\xbf)?\s*<(!doctype|html|head|body|\?xml|error)", re.IGNORECASE)
 
 
@@ -68,7 +69,7 @@ def kind_of(head: bytes) -> Kind | None:
         return Kind("a web page", "fetch the file again: what came was a page about it, or an error")
     if head and re.fullmatch(rb"[\t\n\r -~]+", head):
         is_table = head.split(b"\n")[0].count(b",") > 1
-        return Kind("a table of text (CSV)", CONVERT) if is_table else Kind("text", "pass the data itself")
+        return Kind("a table of text (CSV)", CONVERT) if is_table else TEXT
     return None
 
 

@@ -13,9 +13,9 @@ from fastcnn import recipes
 SMALL = ("--model", "lenet5", "--batch-size", 3, "--no-shuffle", "--dtype", "float64", "--quiet")
 
 
-def small_network(dtype, seed):
-    layers = fc.MaxPool2d(7), fc.Flatten(), fc.Linear(16, 10)
-    return fc.Sequential(*layers, input_shape=(1, 28, 28), dtype=dtype, seed=seed, name="small")
+def small_network(dtype, seed, classes, image_size):
+    layers = fc.MaxPool2d(7), fc.Flatten(), fc.Linear(16, classes)
+    return fc.Sequential(*layers, input_shape=(1, *image_size), dtype=dtype, seed=seed, name="small")
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def test_json_is_an_object_a_line_and_nothing_else(digits, tmp_path, capsys):
     start, *epochs, end = events_of(output)
     assert [event.pop("event") for event in (start, *epochs, end)] == ["start", "epoch", "epoch", "end"]
     config = json.loads((run / "config.json").read_text())
-    assert start == {"run": str(run), "resumed_from": None, "parameters": 818698} | config
+    assert start == {"run": str(run), "resumed_from": None, "parameters": 818698, "notes": []} | config
     assert epochs == metrics_of(run)
     assert (end["how"], end["exit_code"], end["epoch"], end["steps"]) == ("done", 0, 2, 6)
     assert end["files"] == {"curves": None} | {name.partition(".")[0]: str(run / name) for name in FILES}
