@@ -14,6 +14,7 @@ epoch 1, batch 2: 4 samples
 
 import math
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,7 +90,8 @@ class ProgressBar(Callback):
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def on_end(self, trainer: Trainer) -> None:
-        self._clear()
+        with suppress(OSError):  # a terminal that is gone must not take the place of the error that ends the training
+            self._clear()
 
     def _clear(self) -> None:
         if self._bar is not None and self._task is not None:

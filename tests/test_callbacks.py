@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 from rich.console import Console
+from tiny_training import Does, tiny_arrays, tiny_trainer
 from xor_training import X, Y, error_rate, rows, told, trainer_with
 
 import fastcnn as fc
@@ -24,6 +25,19 @@ def shown(epochs, validation=None, x=X, y=Y, **options):
     bar = ProgressBar(Console(file=text, width=100, **options))
     trainer_with(bar).fit(x, y, epochs=epochs, validation=validation)
     return text.getvalue()
+
+
+def test_a_terminal_that_is_gone_does_not_hide_what_ended_the_training(monkeypatch):
+    class Gone(fc.callbacks.ProgressBar):
+        def _clear(self):
+            raise OSError(5, "Input/output error")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    trainer = tiny_trainer([Gone(), Does(interrupted, batch=1)])
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(*tiny_arrays(20))
 
 
 def test_without_a_terminal_there_is_a_line_for_each_epoch():
