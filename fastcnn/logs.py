@@ -11,6 +11,7 @@ from typing import Any
 from fastcnn.atomic import place_to_write, write
 from fastcnn.errors import DataError
 from fastcnn.metrics import OF_A_METRIC, EpochMetrics, in_json
+from fastcnn.reading import read_small
 from fastcnn.trainer import Callback, Trainer
 
 FIELDS = tuple(field.name for field in fields(EpochMetrics))
@@ -41,7 +42,7 @@ class Log(Callback):
         place_to_write(self.path)
         done = trainer.progress.epoch
         try:
-            text = self.path.read_text(encoding="utf-8") if done and self.path.exists() else self.header
+            text = read_small(self.path).decode() if done and self.path.exists() else self.header
             lines = text.removeprefix(self.header).splitlines(keepends=True)
             self._lines = (
                 [line for line in lines if self.epoch_of(line) <= done] if text.startswith(self.header) else []

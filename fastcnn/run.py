@@ -10,6 +10,7 @@ import numpy as np
 
 import fastcnn as fc
 from fastcnn import _core, cuda
+from fastcnn.architecture import one_line
 from fastcnn.console import (
     DIVERGED,
     CompileReport,
@@ -331,8 +332,8 @@ def _settings_in(folder: RunFolder) -> Settings:
         if options and all(isinstance(text, str) for text in texts):
             return Settings(**folder.config["settings"])
         problem = "its dataset has other entries"
-    except (TypeError, ConfigError) as error:
-        problem = str(error)
+    except (TypeError, ValueError, ConfigError) as error:
+        problem = one_line(error)
     raise DataError(f"{folder.who}: config.json is damaged ({problem}); put back the one that the run wrote")
 
 

@@ -25,11 +25,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
-from fastcnn.atomic import write
+from fastcnn.architecture import one_line
+from fastcnn.atomic import place_to_write, write
 from fastcnn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from fastcnn.errors import ConfigError, DataError
 from fastcnn.metrics import EpochMetrics, Progress, in_json
 from fastcnn.plots import draw_curves
+from fastcnn.reading import parse_json, read_small
 from fastcnn.trainer import Callback, Trainer
 
 try:
@@ -121,6 +123,8 @@ class RunFolder(Callback):
         with self._errors():
             if self.resumed:
                 self._check_place()
+                for name in FILES:
+                    place_to_write(self.path / name)
                 self._write_rows(self.rows)
             else:
                 self._make()
@@ -194,6 +198,15 @@ class RunFolder(Callback):
 
     def _read(self) -> None:
         """Config, rows and checkpoint of a run, which must fit together."""
+        for name in FILES:  # at once, not when an epoch is to be kept there
+            try:
+                place_to_write(self.path / name)
+            except PermissionError:
+                pass  # a run that is complete needs none: see `start`
+            except OSError as error:
+                raise DataError(
+                    f"{self.who}: {name} can't be replaced ({error.strerror}); put back the file that the run wrote"
+                ) from error
         self.config = self._read_config()
         rows = self._read_rows()
         if os.path.lexists(self.path / LAST):
@@ -211,12 +224,12 @@ class RunFolder(Callback):
 
     def _read_config(self) -> dict[str, Any]:
         try:
-            config = json.loads((self.path / CONFIG).read_bytes())
+            config = parse_json(read_small(self.path / CONFIG))
         except FileNotFoundError:
             raise DataError(f"{self.who}: there is no run in it, it has no {CONFIG}; check the path") from None
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             raise DataError(
-                f"{self.who}: {CONFIG} is damaged ({error}); put back the one that the run wrote"
+                f"{self.who}: {CONFIG} is damaged ({one_line(error)}); put back the one that the run wrote"
             ) from error
         if not (
             isinstance(config, dict) and all(isinstance(config.get(name), dict) for name in ("settings", "dataset"))
@@ -227,14 +240,14 @@ class RunFolder(Callback):
     def _read_rows(self) -> list[dict[str, Any]]:
         path = self.path / METRICS
         try:
-            rows = [json.loads(line) for line in path.read_bytes().splitlines()] if os.path.lexists(path) else []
+            rows = [parse_json(line) for line in read_small(path).splitlines()] if os.path.lexists(path) else []
             epochs = [EpochMetrics(**row) for row in rows]
-            numbers = all(isinstance(value, int | float | None) for row in rows for value in row.values())
+            numbers = all(type(value) in (int, float, type(None)) for row in rows for value in row.values())
             if numbers and [metrics.epoch for metrics in epochs] == [*range(1, len(rows) + 1)]:
                 return rows
             problem = "its epochs are not 1, 2, 3 and so on, in numbers"
-        except (OSError, ValueError, TypeError, RecursionError) as error:
-            problem = str(error)
+        except (OSError, ValueError, TypeError) as error:
+            problem = one_line(error)
         raise DataError(f"{self.who}: {METRICS} is damaged ({problem}); put back the one that the run wrote")
 
     def _check_free(self) -> None:
@@ -248,8 +261,8 @@ class RunFolder(Callback):
     def _was_killed_early(self) -> bool:
         """Whether config.json is that of a run; without the other files it has no complete epoch."""
         try:
-            config = json.loads((self.path / CONFIG).read_bytes())
-        except (OSError, ValueError, RecursionError):
+            config = parse_json(read_small(self.path / CONFIG))
+        except (OSError, ValueError):
             return False
         return isinstance(config, dict) and "fastcnn" in config
 
