@@ -11,7 +11,9 @@
  *                workers and weight left it, and still holds the weight as the kernel packed it
  *   argmax       NULL in conv_pool: not wanted
  *   threads      `workers` threads share the work; results are the same bits for every number of workers
- *   denormals    flushed to zero while a kernel runs; the caller's floating-point state is restored
+ *   rounding     the caller's, in all threads; its floating-point state is restored
+ *   denormals    zeros to all arithmetic and comparisons; what a kernel only selects or copies keeps its bits
+ *   signals      may stop a call halfway (parallel.h), but for updates in place
  */
 #ifndef FASTCNN_H
 #define FASTCNN_H
@@ -28,7 +30,8 @@ typedef enum fc_status {
     FC_KERNEL_TOO_LARGE,  /* the (dilated) kernel does not fit the padded input */
     FC_WINDOW_TOO_LARGE,  /* a pooling window of more than 255 cells: its argmax would not fit a byte */
     FC_OVERFLOW,          /* arrays or scratch memory for these sizes could not be addressed */
-    FC_BAD_INDEX          /* an argmax outside its window */
+    FC_BAD_INDEX,         /* an argmax outside its window */
+    FC_STOPPED            /* by a signal (parallel.h) */
 } fc_status;
 
 typedef enum fc_algorithm { FC_AUTO, FC_DIRECT, FC_IM2COL, FC_WINOGRAD } fc_algorithm;
@@ -42,7 +45,7 @@ typedef struct fc_conv_shape {
     int64_t stride_height, stride_width;
     int64_t padding_height, padding_width;
     int64_t dilation_height, dilation_width;
-    int64_t out_height, out_width; /* filled in by fc_conv_shape_check */
+    int64_t out_height, out_width; /* filled in by fc_conv_shape_check, which cuts strides to what the input has */
 } fc_conv_shape;
 
 /* x (planes, height, width) -> y (planes, out_height, out_width); planes = batch * channels */
@@ -51,7 +54,7 @@ typedef struct fc_pool_shape {
     int64_t kernel_height, kernel_width;
     int64_t stride_height, stride_width;
     int64_t padding_height, padding_width;
-    int64_t out_height, out_width; /* filled in by fc_pool_shape_check */
+    int64_t out_height, out_width; /* filled in by fc_pool_shape_check, alike */
 } fc_pool_shape;
 
 /* c (m, n) = op(a) (m, k) @ op(b) (k, n); a transposed operand is stored as (k, m) or (n, k) */
@@ -81,6 +84,9 @@ fc_status fc_conv_shape_check(fc_conv_shape *shape);
 /* Whether conv_pool, which is convolution, ReLU, pooling and dropout in one, takes this shape with windows of
  * pool x pool; average-pooling only with 2x2. */
 bool fc_conv_pool_fits(const fc_conv_shape *shape, int64_t pool);
+/* Whether FC_DIRECT can be asked for: it copies images with their padding, which is to be in proportion to what they
+ * and the result hold. FC_IM2COL takes every shape. */
+bool fc_direct_fits(const fc_conv_shape *shape);
 /* Whether FC_WINOGRAD can be asked for: 3x3 or 5x5 filters, stride 1, dilation 1, padding less than the filter. */
 bool fc_winograd_fits(const fc_conv_shape *shape);
 fc_status fc_pool_shape_check(fc_pool_shape *shape, bool argmax); /* argmax: a byte has to number the cells */
@@ -147,8 +153,8 @@ fc_status fc_pool_shape_check(fc_pool_shape *shape, bool argmax); /* argmax: a b
         void (*tanh)(int64_t count, const real *x, real *y, int workers);                                            \
         void (*tanh_backward)(int64_t count, const real *dy, const real *y, real *dx, int workers);                  \
         void (*add)(int64_t count, const real *a, const real *b, real *sum, int workers);                            \
-        void (*dropout)(int64_t count, const real *x, double p, uint64_t seed, uint64_t offset, real *y,             \
-                        int workers);                                                                                \
+        void (*dropout)(int64_t count, const real *x, double p, uint64_t seed, uint64_t offset, uint64_t first,      \
+                        real *y, int workers);                                                                       \
         void (*copy_rows)(int64_t rows, int64_t width, const real *from, int64_t from_pitch, real *to,               \
                           int64_t to_pitch, int workers);                                                            \
         void (*look_up)(int64_t rows, int64_t width, const uint8_t *from, const int64_t *which, const real *table,   \

@@ -9,7 +9,9 @@
  * CPUs       On Linux, helpers keep off the CPU of who calls. While another library's threads spin on all others, Linux
  *            would wake a helper on that very CPU, where it gets its turn when all is done.
  * Threads    One job at a time: who comes while another thread has the helpers works alone. The helpers start when
- *            they are first needed and never end; a forked child has none, and must not ask for any.
+ *            they are first needed and never end; a forked child has none, forgets them and starts its own.
+ * Signals    One thread looks for them between its tasks, and in long ones, about once a second: Python's main thread,
+ *            whose handlers wait for it. If it is told to stop, whatever its call has not begun yet is left undone.
  */
 #if defined(__linux__)
 #define _GNU_SOURCE /* for the CPUs of threads */
@@ -24,30 +26,30 @@
 #include <stddef.h>
 #include <time.h>
 
+/* How a thread computes: how it rounds, whether it flushes denormals to zero. */
 #if defined(__SSE2__)
 #include <xmmintrin.h>
 typedef unsigned int float_state;
-static float_state flush_denormals(void)
-{
-    const float_state before = _mm_getcsr();
-    _mm_setcsr(before | 0x8040u); /* FTZ: results, DAZ: operands */
-    return before;
-}
-static void restore(float_state before) { _mm_setcsr(before); }
+static const float_state flushing = 0x8040u; /* FTZ: results, DAZ: operands */
+static const float_state usual = 0x1f80u;
+static float_state get_float_state(void) { return _mm_getcsr(); }
+static void set_float_state(float_state state) { _mm_setcsr(state); }
 #elif defined(__aarch64__)
 typedef uint64_t float_state;
-static float_state flush_denormals(void)
+static const float_state flushing = 1u << 24;
+static const float_state usual = 0;
+static float_state get_float_state(void)
 {
-    float_state before;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
-    __asm__ volatile("msr fpcr, %0" : : "r"(before | (1u << 24)));
-    return before;
+    float_state state;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(state));
+    return state;
 }
-static void restore(float_state before) { __asm__ volatile("msr fpcr, %0" : : "r"(before)); }
+static void set_float_state(float_state state) { __asm__ volatile("msr fpcr, %0" : : "r"(state)); }
 #else
 typedef int float_state;
-static float_state flush_denormals(void) { return 0; }
-static void restore(float_state before) { (void)before; }
+static const float_state flushing = 0, usual = 0;
+static float_state get_float_state(void) { return 0; }
+static void set_float_state(float_state state) { (void)state; }
 #endif
 
 #define PATIENCE 100000 /* nanoseconds that a helper looks out before it sleeps */
@@ -57,6 +59,8 @@ static struct job {
     int64_t tasks;
     fc_task *task;
     const void *context;
+    bool whole;                            /* no signal may stop it */
+    float_state floats;                    /* of who calls: helpers compute as it does */
     _Alignas(64) atomic_int_fast64_t next; /* the first task that nobody has taken */
     _Alignas(64) atomic_int seats;         /* for helpers to take */
     _Alignas(64) atomic_int done;          /* helpers who sat and have got up */
@@ -68,6 +72,7 @@ static pthread_cond_t morning = PTHREAD_COND_INITIALIZER;
 static atomic_int sleepers;
 static pthread_t helper[1023]; /* fastcnn takes up to 1024 threads */
 static int helpers;            /* started so far */
+static int own = -1, kept;     /* the caller's CPU, and how many helpers keep off it */
 
 static void pause_briefly(void)
 {
@@ -78,19 +83,79 @@ static void pause_briefly(void)
 #endif
 }
 
-static int64_t nanoseconds(void)
+static int64_t nanoseconds(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* ---- signals ----------------------------------------------------------------------------------------------------- */
+
+#ifdef CLOCK_MONOTONIC_COARSE
+#define CLOCK_OF_LOOKS CLOCK_MONOTONIC_COARSE /* a few nanoseconds a task */
+#else
+#define CLOCK_OF_LOOKS CLOCK_MONOTONIC
+#endif
+
+static struct signals {
+    fc_look *look;
+    uintptr_t thread; /* which looks */
+    int64_t every, next;
+    bool stop; /* what its call has not done yet */
+    int forks; /* that this process came out of: a handler may fork */
+} signals;
+
+static bool looks_for_signals(void) { return signals.look && (uintptr_t)pthread_self() == signals.thread; }
+
+void fc_look_for_signals(fc_look *look, uintptr_t thread, int64_t every)
+{
+    signals.look = look;
+    signals.thread = thread;
+    signals.every = every;
+    signals.next = 0;
+}
+
+bool fc_was_stopped(void)
+{
+    if (!looks_for_signals() || !signals.stop)
+        return false;
+    signals.stop = false;
+    return true;
+}
+
+/* Whether the task at hand is not to be begun any more. Who answers computes as it is used to. */
+static bool is_stopped(bool whole)
+{
+    if (whole || !looks_for_signals())
+        return false;
+    const int64_t now = nanoseconds(CLOCK_OF_LOOKS);
+    if (!signals.stop && now >= signals.next) {
+        const float_state here = get_float_state();
+        signals.next = now + signals.every;
+        set_float_state(usual);
+        signals.stop = signals.look() != 0;
+        set_float_state(here);
+    }
+    return signals.stop;
+}
+
+bool fc_is_stopped(void) { return is_stopped(false); }
+
+/* ---- tasks ------------------------------------------------------------------------------------------------------- */
+
 static void take_tasks(int worker)
 {
-    const float_state before = flush_denormals();
-    for (int64_t i; (i = atomic_fetch_add(&job.next, 1)) < job.tasks;)
+    const float_state before = get_float_state();
+    set_float_state(job.floats | flushing);
+    for (int64_t i; (i = atomic_fetch_add(&job.next, 1)) < job.tasks;) {
+        if (worker == 0 && is_stopped(job.whole)) {
+            atomic_store(&job.next, job.tasks);
+            break;
+        }
         job.task(job.context, i, worker);
-    restore(before);
+    }
+    set_float_state(before);
 }
 
 /* The number of a seat, from 1, that is the helper's from now on; 0 if all are taken. */
@@ -114,17 +179,17 @@ static void sleep_until_morning(void)
 
 static void *help(void *unused)
 {
-    for (int64_t idle_since = nanoseconds();;) {
+    for (int64_t idle_since = nanoseconds(CLOCK_MONOTONIC);;) {
         for (int look = 0; look < LOOKS && atomic_load(&job.seats) == 0; look++)
             pause_briefly();
         const int seat = take_seat();
         if (seat) {
             take_tasks(seat);
             atomic_fetch_add(&job.done, 1);
-            idle_since = nanoseconds();
-        } else if (nanoseconds() - idle_since > PATIENCE) {
+            idle_since = nanoseconds(CLOCK_MONOTONIC);
+        } else if (nanoseconds(CLOCK_MONOTONIC) - idle_since > PATIENCE) {
             sleep_until_morning();
-            idle_since = nanoseconds();
+            idle_since = nanoseconds(CLOCK_MONOTONIC);
         }
     }
     return unused;
@@ -146,7 +211,6 @@ static void start_helpers(int wanted)
 static void keep_own_cpu(int wanted)
 {
 #if defined(__linux__)
-    static int own = -1, kept; /* the CPU, and how many helpers know */
     const int now = sched_getcpu();
     cpu_set_t others;
     if ((now == own && wanted <= kept) || now < 0 || sched_getaffinity(0, sizeof others, &others))
@@ -172,19 +236,20 @@ static void wake_helpers(int wanted)
     pthread_mutex_unlock(&bedroom);
 }
 
-static void run_alone(int64_t tasks, fc_task *task, const void *context)
+static void run_alone(int64_t tasks, fc_task *task, const void *context, bool whole)
 {
-    const float_state before = flush_denormals();
-    for (int64_t i = 0; i < tasks; i++)
+    const float_state before = get_float_state();
+    set_float_state(before | flushing);
+    for (int64_t i = 0; i < tasks && !is_stopped(whole); i++)
         task(context, i, 0);
-    restore(before);
+    set_float_state(before);
 }
 
-void fc_parallel_for(int64_t tasks, int workers, fc_task *task, const void *context)
+static void run(int64_t tasks, int workers, fc_task *task, const void *context, bool whole)
 {
     const int seats = (int)(tasks < workers ? tasks : workers) - 1;
     if (seats < 1 || pthread_mutex_trylock(&one_caller)) {
-        run_alone(tasks, task, context);
+        run_alone(tasks, task, context, whole);
         return;
     }
     if (helpers < seats)
@@ -193,16 +258,41 @@ void fc_parallel_for(int64_t tasks, int workers, fc_task *task, const void *cont
     job.tasks = tasks;
     job.task = task;
     job.context = context;
+    job.whole = whole;
+    job.floats = get_float_state();
     atomic_store(&job.next, 0);
     atomic_store(&job.done, 0);
     atomic_store(&job.seats, seats); /* from here on helpers come */
     wake_helpers(seats);
+    const int forks = signals.forks;
     take_tasks(0);
     const int sat = seats - atomic_exchange(&job.seats, 0);
-    for (int looks = 1; atomic_load(&job.done) < sat; looks++)
+    for (int looks = 1; atomic_load(&job.done) < sat && signals.forks == forks; looks++)
         if (looks % LOOKS)
             pause_briefly();
         else
             sched_yield(); /* the helper may be waiting for this very CPU */
     pthread_mutex_unlock(&one_caller);
+}
+
+void fc_parallel_for(int64_t tasks, int workers, fc_task *task, const void *context)
+{
+    run(tasks, workers, task, context, false);
+}
+
+void fc_parallel_whole(int64_t tasks, int workers, fc_task *task, const void *context)
+{
+    run(tasks, workers, task, context, true);
+}
+
+void fc_begin_anew(void)
+{
+    one_caller = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    bedroom = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    morning = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+    atomic_store(&sleepers, 0);
+    atomic_store(&job.seats, 0);
+    helpers = kept = 0;
+    own = -1;
+    signals.forks++;
 }

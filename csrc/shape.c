@@ -29,13 +29,16 @@ static bool product_fits(const int64_t *factors, int count)
     return true;
 }
 
-/* How often a window of `extent` cells, moved by `stride`, fits `size` cells with `padding` on both sides. */
-static fc_status positions(int64_t size, int64_t extent, int64_t stride, int64_t padding, int64_t *count)
+/* How often a window of `extent` cells, moved by `stride`, fits `size` cells with `padding` on both sides. A stride
+ * that leads out of them at once becomes the smallest that does, so that no kernel works for, or multiplies, one that
+ * is larger than its arrays; but not 1, which is a way of its own. */
+static fc_status positions(int64_t size, int64_t extent, int64_t padding, int64_t *stride, int64_t *count)
 {
     const int64_t padded = size + 2 * padding;
     if (extent > padded)
         return FC_KERNEL_TOO_LARGE;
-    *count = (padded - extent) / stride + 1;
+    *count = (padded - extent) / *stride + 1;
+    *stride = min_size(*stride, max_size(2, padded - extent + 1));
     return FC_OK;
 }
 
@@ -60,8 +63,8 @@ fc_status fc_conv_shape_check(fc_conv_shape *s)
         return status;
     if ((status = dilated_extent(s->kernel_height, s->dilation_height, &extent_height)) ||
         (status = dilated_extent(s->kernel_width, s->dilation_width, &extent_width)) ||
-        (status = positions(s->height, extent_height, s->stride_height, s->padding_height, &s->out_height)) ||
-        (status = positions(s->width, extent_width, s->stride_width, s->padding_width, &s->out_width)))
+        (status = positions(s->height, extent_height, s->padding_height, &s->stride_height, &s->out_height)) ||
+        (status = positions(s->width, extent_width, s->padding_width, &s->stride_width, &s->out_width)))
         return status;
     const int64_t batch = max_size(s->batch, 1);
     const int64_t padded_height = s->height + 2 * s->padding_height, padded_width = s->width + 2 * s->padding_width;
@@ -88,12 +91,20 @@ fc_status fc_pool_shape_check(fc_pool_shape *s, bool argmax)
         return FC_BAD_PADDING;
     if (argmax && (s->kernel_height > 255 || s->kernel_width > 255 || s->kernel_height * s->kernel_width > 255))
         return FC_WINDOW_TOO_LARGE;
-    if ((status = positions(s->height, s->kernel_height, s->stride_height, s->padding_height, &s->out_height)) ||
-        (status = positions(s->width, s->kernel_width, s->stride_width, s->padding_width, &s->out_width)))
+    if ((status = positions(s->height, s->kernel_height, s->padding_height, &s->stride_height, &s->out_height)) ||
+        (status = positions(s->width, s->kernel_width, s->padding_width, &s->stride_width, &s->out_width)))
         return status;
     const int64_t input[] = {max_size(s->planes, 1), s->height, s->width};
     const int64_t output[] = {max_size(s->planes, 1), s->out_height, s->out_width};
     return product_fits(input, 3) && product_fits(output, 3) ? FC_OK : FC_OVERFLOW;
+}
+
+/* Up to 64 times as large as what is there: filters dilated by 36 over maps of 8x8 need 50. */
+bool fc_direct_fits(const fc_conv_shape *s)
+{
+    const int64_t padded = (s->height + 2 * s->padding_height) * (s->width + 2 * s->padding_width);
+    const int64_t cells = s->height * s->width + s->out_height * s->out_width;
+    return padded / 64 <= cells || padded <= ((int64_t)1 << 20) / max_size(s->channels, s->out_channels);
 }
 
 bool fc_winograd_fits(const fc_conv_shape *s)

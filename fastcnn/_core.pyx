@@ -6,7 +6,7 @@ Kernels trust their one caller, `fastcnn.backends.cpu`, to pass C-contiguous, al
 that the shape objects below have accepted. Outputs come from a caching allocator; kernels run without the GIL.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t, uintptr_t
 
 cimport numpy as cnp
 
@@ -32,6 +32,11 @@ def conv2d_algorithm(ConvShape shape, bint is_double, int direction):
     on.isa, on.is_double, on.workers = fc_isa_current(), is_double, _threads
     chosen = fc_conv2d_algorithm(on, &shape.c, <fc_direction>direction)
     return next(name for name, value in ALGORITHMS.items() if value == chosen)
+
+
+def direct_fits(ConvShape shape):
+    """Whether algorithm "direct" takes this shape."""
+    return bool(fc_direct_fits(&shape.c))
 
 
 def winograd_fits(ConvShape shape):
@@ -235,11 +240,12 @@ def add(cnp.ndarray a, cnp.ndarray b):
     return total
 
 
-def dropout(cnp.ndarray x, double p, uint64_t seed, uint64_t offset):
+def dropout(cnp.ndarray x, double p, uint64_t seed, uint64_t offset, uint64_t first=0):
+    """`first`: the number of x's first element where x is a part of more, a multiple of 16384."""
     cdef cnp.ndarray y = _like(x)
     cdef fc_target on = _target(x, _elements_of_functions(x))
     with nogil:
-        fc_dropout(on, cnp.PyArray_SIZE(x), _data(x), p, seed, offset, _data(y))
+        fc_dropout(on, cnp.PyArray_SIZE(x), _data(x), p, seed, offset, first, _data(y))
     return y
 
 

@@ -16,6 +16,14 @@ def conv_tanh_pool(ConvShape shape, PoolShape pooling, int algorithm, cnp.ndarra
     return y, z
 
 
+def conv_tanh_pool_scratch(ConvShape shape, PoolShape pooling, int algorithm, bint is_double, bint backward):
+    """How many bytes of scratch a call takes, and the pooling alone: for tests."""
+    cdef fc_target on
+    on.isa, on.is_double, on.workers = fc_isa_current(), is_double, 1
+    whole = fc_conv_tanh_pool_workspace(on, &shape.c, &pooling.c, <fc_algorithm>algorithm, backward, False)
+    return whole, fc_avg_pool2d_workspace(on, &pooling.c)
+
+
 def conv_tanh_pool_backward(ConvShape shape, PoolShape pooling, int algorithm, cnp.ndarray dy, cnp.ndarray z,
                             cnp.ndarray x, cnp.ndarray weight, bint input_gradient):
     """dx, or None without `input_gradient`, dweight and dbias."""

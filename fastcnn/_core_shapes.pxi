@@ -5,10 +5,11 @@ _PROBLEMS = {FC_BAD_SIZE: "size", FC_BAD_STRIDE: "stride", FC_BAD_PADDING: "padd
 
 
 cdef class ConvShape:
-    """A convolution's sizes, checked. `problem` is None, or what is wrong with them."""
+    """A convolution's sizes, checked. `problem` is None, or what is wrong with them. The stride is cut to what
+    the input has room for."""
     cdef fc_conv_shape c
     cdef readonly object problem
-    cdef readonly tuple input, weight, output
+    cdef readonly tuple input, weight, output, stride
     cdef double work  # see _target
 
     def __cinit__(self, tuple input_shape, tuple weight_shape, tuple stride, tuple padding, tuple dilation):
@@ -20,15 +21,16 @@ cdef class ConvShape:
         self.problem = _PROBLEMS.get(fc_conv_shape_check(&self.c))
         self.input, self.weight = input_shape, weight_shape
         self.output = (self.c.batch, self.c.out_channels, self.c.out_height, self.c.out_width)
+        self.stride = (self.c.stride_height, self.c.stride_width)
         self.work = <double>self.c.batch * self.c.out_height * self.c.out_width * self.c.out_channels
         self.work *= <double>self.c.channels * self.c.kernel_height * self.c.kernel_width
 
 
 cdef class PoolShape:
-    """A pooling's sizes, checked; `argmax`: a byte has to number a window's cells. `problem` is as ConvShape's."""
+    """A pooling's sizes, checked; `argmax`: a byte has to number a window's cells. All else is as ConvShape's."""
     cdef fc_pool_shape c
     cdef readonly object problem
-    cdef readonly tuple input, output
+    cdef readonly tuple input, output, stride
     cdef double work
 
     def __cinit__(self, tuple input_shape, tuple kernel_size, tuple stride, tuple padding, bint argmax):
@@ -41,4 +43,5 @@ cdef class PoolShape:
         self.problem = _PROBLEMS.get(fc_pool_shape_check(&self.c, argmax))
         self.input = input_shape
         self.output = (input_shape[0], input_shape[1], self.c.out_height, self.c.out_width)
+        self.stride = (self.c.stride_height, self.c.stride_width)
         self.work = ELEMENT_WORK * <double>self.c.planes * self.c.height * self.c.width

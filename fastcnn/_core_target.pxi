@@ -1,6 +1,9 @@
-"""What kernels run on, the instruction-set level and the number of threads: a part of _core.pyx, which includes it."""
+"""What kernels run on, the level and the number of threads, and what stops them: a part of _core.pyx."""
 
 import os
+from threading import main_thread
+
+from cpython.exc cimport PyErr_CheckSignals
 
 from fastcnn.errors import ConfigError
 
@@ -39,7 +42,6 @@ def compiler():
 
 MOST_THREADS = 1024
 cdef int _threads = 1
-cdef bint _forked = False
 
 
 def get_num_threads():
@@ -48,12 +50,9 @@ def get_num_threads():
 
 
 def _checked_threads(count):
-    """`count`, if kernels may use so many threads. A forked child refuses more than one."""
+    """`count`, if kernels may use so many threads."""
     if not (isinstance(count, int) and 1 <= count <= MOST_THREADS):
         raise ConfigError(f"the number of threads must be a whole number from 1 to {MOST_THREADS}, got {count!r}")
-    if _forked and count > 1:
-        raise ConfigError("a forked child runs on one thread, because threads do not survive a fork; start "
-                          "processes with multiprocessing's 'spawn' method to use more")
     return count
 
 
@@ -63,13 +62,48 @@ def set_num_threads(count):
     _threads = _checked_threads(count)
 
 
+# How often a kernel may have been cut off in the middle, so that what it kept for later calls is worth nothing: by a
+# signal, or in a child that was forked while another thread was inside.
+cdef int _cut_offs = 0
+cdef int _forks = 0  # that this process came out of
+
+
 def _after_fork_in_child():
-    global _threads, _forked
-    _threads = 1
-    _forked = True
+    global _cut_offs, _forks
+    _cut_offs += 1
+    _forks += 1
+    fc_begin_anew()
+    look_for_signals()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+# ---- signals --------------------------------------------------------------------------------------------------------
+
+LOOK_EVERY = 1.0  # seconds
+
+
+cdef int _look() except -1 with gil:
+    """Let Python's handlers of the signals that have come run; one that raises ends the call of the kernel."""
+    global _cut_offs
+    try:
+        forks = _forks
+        PyErr_CheckSignals()
+        if _forks != forks:
+            raise RuntimeError("a signal handler forked inside a kernel, whose other threads the child doesn't have")
+    except BaseException:
+        _cut_offs += 1
+        raise
+    return 0
+
+
+def look_for_signals(double every=LOOK_EVERY):
+    """Let the main thread look for signals in kernels that take longer than so many seconds: others for tests."""
+    fc_look_for_signals(_look, <uintptr_t>main_thread().ident, <int64_t>(every * 1e9))
+
+
+look_for_signals()
 
 
 cdef enum:

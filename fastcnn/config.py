@@ -45,13 +45,13 @@ def set_num_threads(count: int) -> None:
     """Let kernels use `count` threads from now on. The results do not depend on it.
 
     Raises:
-        ConfigError: below 1; or above 1 in a forked child, where there are no others.
+        ConfigError: below 1, or above 1024.
     """
     _core.set_num_threads(count)
 
 
 def get_num_threads() -> int:
-    """Number of threads that kernels use; 1 in a forked child."""
+    """Number of threads that kernels use, also in a forked child."""
     return _core.get_num_threads()
 
 

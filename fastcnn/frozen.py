@@ -10,6 +10,7 @@ from fastcnn.config import release_memory
 from fastcnn.errors import ConfigError
 from fastcnn.layers.layer import Shape
 from fastcnn.layers.parameter import Array, set_apart
+from fastcnn.locks import ForkedAnew
 
 MOST_SHAPES = 8  # whose preparations are kept,
 MOST_WEIGHTS = 4  # as long as they take no more than so many times the memory of the weights,
@@ -48,7 +49,7 @@ class Frozen:
         self.who = f"frozen {model.who}"
         self._model = model
         self._prepared: dict[Shape, Prepared] = {}
-        self._turn = Lock()
+        self._turn = ForkedAnew(Lock)
         set_apart(model.parameters())
         self._budget = max(LEAST_BUDGET, MOST_WEIGHTS * sum(weight.data.nbytes for weight in model.parameters()))
 
@@ -61,7 +62,7 @@ class Frozen:
             MemoryError: if there isn't enough even when all that is kept for other shapes has been let go.
         """
         x = plain(self._model._checked(x))
-        with self._turn:
+        with self._turn.lock:
             try:
                 return self._run(x)
             except MemoryError:

@@ -1,13 +1,11 @@
-"""The package as a whole: the cost of its import, its switches, threads and forks, the floors of csrc/."""
+"""The package as a whole: the cost of its import, its switches, the floors of csrc/."""
 
 import ast
-import multiprocessing
 import os
 import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
 import tracemalloc
 from importlib import import_module
@@ -16,14 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import every_dtype, every_isa, integers, use_isa, use_threads
+from support import every_dtype, every_isa, use_isa, use_threads
 
 import fastcnn as fc
 from fastcnn import _core
 
 ROOT = Path(__file__).resolve().parent.parent
 CSRC = ROOT / "csrc"
-forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
 
 def python(code, folder=None, **environment):
@@ -161,88 +158,6 @@ def test_bad_environment_is_one_clear_error(name, value):
     assert value in last
 
 
-# ---- threads and processes -------------------------------------------------------------------------------------------
-
-
-def product(count=120):
-    """A multiplication large enough for several threads, in exact integers."""
-    a = integers(np.random.default_rng(1), (count, count), np.float32)
-    return fc.ops.matmul(a, a)
-
-
-def in_forked_child(function):
-    """What `function()` returns in a child that was forked; fails if it hangs."""
-    receiver, sender = multiprocessing.get_context("fork").Pipe(duplex=False)
-    child = multiprocessing.get_context("fork").Process(target=lambda: sender.send(function()))
-    child.start()
-    try:
-        assert receiver.poll(30), "the forked child hangs"
-        return receiver.recv()
-    finally:
-        child.kill()
-        child.join()
-
-
-@forks
-@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
-def test_forked_child_computes_alone_and_does_not_hang():
-    with use_threads(2):
-        expected = product()
-        got, count = in_forked_child(lambda: (product(), fc.get_num_threads()))
-    assert count == 1
-    np.testing.assert_array_equal(got, expected)
-
-
-@forks
-@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
-def test_forked_child_is_refused_more_threads():
-    def ask_for_two():
-        try:
-            fc.set_num_threads(2)
-        except fc.ConfigError as error:
-            return str(error)
-
-    assert "spawn" in in_forked_child(ask_for_two)
-
-
-def test_python_threads_may_call_operations_at_once():
-    rng = np.random.default_rng(0)
-    x = integers(rng, (3, 5, 11, 13), np.float32)
-    weights = [integers(rng, (1 + i, 5, 3, 3), np.float32) for i in range(8)]
-    expected = [fc.ops.conv2d(x, weight, padding=1) for weight in weights]
-    wrong = []
-
-    def work(index):
-        for _ in range(20):
-            if not np.array_equal(fc.ops.conv2d(x, weights[index], padding=1), expected[index]):
-                wrong.append(index)
-
-    crew = [threading.Thread(target=work, args=(index,)) for index in range(8)]
-    for worker in crew:
-        worker.start()
-    for worker in crew:
-        worker.join()
-    assert wrong == []
-
-
-def test_more_threads_than_cpus_compute_the_same_bits_hot_and_after_a_rest():
-    with use_threads(1):
-        expected = product()
-    for count in (2, 3, 17, 2):
-        with use_threads(count):
-            for rest in (0, 0.01, 0):  # after 10 ms all helpers sleep
-                time.sleep(rest)
-                np.testing.assert_array_equal(product(), expected)
-
-
-@pytest.mark.parametrize("count", [1, 2])
-def test_kernels_leave_denormals_as_they_found_them(count):
-    tiny = np.full(100_000, 1e-40, np.float32)
-    with use_threads(count):
-        fc.ops.relu(tiny)
-    assert (tiny * np.float32(0.5)).all()
-
-
 # ---- memory ----------------------------------------------------------------------------------------------------------
 
 
@@ -314,7 +229,7 @@ def test_each_mutation_names_a_text_that_stands_once(monkeypatch):
 def test_headers_stand_alone():
     own = {path.name for path in CSRC.iterdir()}
     used = {path.name: sorted(set(includes(path)) & own) for path in CSRC.glob("*.h")}
-    assert {name: files for name, files in used.items() if files} == {"dispatch.h": ["fastcnn.h"]}
+    assert {name: files for name, files in used.items() if files} == {"dispatch.h": ["fastcnn.h", "parallel.h"]}
 
 
 def test_only_parallel_knows_threads():

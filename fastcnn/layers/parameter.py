@@ -23,12 +23,13 @@ from fastcnn.backends.choice import as_array, backend_of, beside, host, on_devic
 from fastcnn.errors import ConfigError, ShapeError
 from fastcnn.init import Initialiser, zeros
 from fastcnn.layers.arguments import whole
+from fastcnn.locks import ForkedAnew
 
 Array = NDArray[Any]
 
 LINE = 64  # bytes that a cache moves at once, and the longest vector of any CPU
 
-_settling = RLock()  # held while parameters get a place or values; one for all, so arenas can be copied
+_settling = ForkedAnew(RLock)  # held while parameters get a place or values; one for all, so arenas can be copied
 
 
 class Parameter:
@@ -121,7 +122,7 @@ class Parameter:
         return vars(self) | {"_views": None}
 
     def _arena_of_its_own(self) -> "Arena":
-        with _settling:
+        with _settling.lock:
             return self.arena or Arena([self])
 
     def _copy(self, values: Any, target: Array, which: str) -> None:
@@ -152,7 +153,7 @@ class Arena:
                 f"{twice.name} is used twice in one model, but a backward pass overwrites gradients; "
                 "make a second layer"
             )
-        with _settling:
+        with _settling.lock:
             for parameter in self.parameters:
                 parameter.move(self, self.size)
                 self.size += parameter.size
@@ -173,7 +174,7 @@ class Arena:
         Existing values are kept, the others are drawn. A parameter that has moved on into another model
         leaves its place empty.
         """
-        with _settling:
+        with _settling.lock:
             if self.flat is None:
                 data, grad = flat_zeros(2, self.size, self.dtype)
                 residents = [(i, parameter) for i, parameter in enumerate(self.parameters) if parameter.arena is self]
@@ -191,7 +192,7 @@ class Arena:
         flat = self.allocate()
         if on_device(flat[0]) == on_device(like):
             return
-        with _settling:
+        with _settling.lock:
             if on_device(like):
                 self.flat = (beside(flat[0], like), beside(flat[1], like))
             else:

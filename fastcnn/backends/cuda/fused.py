@@ -69,7 +69,7 @@ def _stage(
             f"{who}: windows may have up to 8 pixels, got {window[0]}x{window[1]}; avg_pool2d takes larger ones"
         )
     output = pool_shape(shape.output, window, None, 0, who).output
-    geometry, how = geometry_of(shape, *sizes), algorithm_of(who, algorithm)
+    geometry, how = geometry_of(shape, *sizes[1:]), algorithm_of(who, algorithm)
     grid = windows.Grid(*geometry.out, window, *output[2:])
     tilings = one_pass(geometry, grid, average, np.dtype(dtype).itemsize) if how == "direct" else None
     return Stage(geometry, grid, average, output, how, tilings)

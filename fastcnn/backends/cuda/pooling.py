@@ -24,11 +24,10 @@ __all__ = [
 Window = tuple[Pair, Pair, Pair, Pair]  # size of the plane, kernel_size, stride, padding: constants of kernels
 
 
-def _window(input_shape: tuple[int, ...], kernel_size: Size, stride: Size | None, padding: Size) -> Window:
-    """Of sizes that `pool_shape` has accepted."""
-    kernel = pair(kernel_size, "kernel_size", None)
-    step = kernel if stride is None else pair(stride, "stride", None)
-    return (input_shape[2], input_shape[3]), kernel, step, pair(padding, "padding", None)
+def _window(shape: Any, kernel_size: Size, padding: Size) -> Window:
+    """Of sizes that `pool_shape` has accepted, and given."""
+    kernel, around = pair(kernel_size, "kernel_size", None), pair(padding, "padding", None)
+    return (shape.input[2], shape.input[3]), kernel, shape.stride, around
 
 
 def max_pool2d(
@@ -37,7 +36,7 @@ def max_pool2d(
     x = checked("max_pool2d", "x", x)
     shape = pool_shape(x.shape, kernel_size, stride, padding)
     y, argmax = empty(shape.output, x.dtype), empty(shape.output, np.uint8)
-    kernel = pooling.max_pool(real_of(x), *_window(shape.input, kernel_size, stride, padding))
+    kernel = pooling.max_pool(real_of(x), *_window(shape, kernel_size, padding))
     launch_each(kernel, y.size, x, y, argmax)
     return y, argmax
 
@@ -58,7 +57,7 @@ def max_pool2d_backward(
         raise DTypeError(f"{who}: argmax must be the uint8 array that the forward returned")
     same_shape(who, "argmax", argmax, shape.output, f"input {shape.input}")
     same_shape(who, "dy", dy, shape.output, f"input {sizes}")
-    window = _window(sizes, kernel_size, stride, padding)
+    window = _window(shape, kernel_size, padding)
     if _any(pooling.find_bad_argmax(*window), argmax):
         raise ShapeError(f"{who}: {BAD_ARGMAX}")
     return max_pool2d_backward_unchecked(dy, argmax, sizes, window)
@@ -85,7 +84,7 @@ def avg_pool2d(
 ) -> DeviceArray:
     x = checked("avg_pool2d", "x", x)
     shape = pool_shape(x.shape, kernel_size, stride, padding, "avg_pool2d", argmax=False)
-    y, window = empty(shape.output, x.dtype), _window(shape.input, kernel_size, stride, padding)
+    y, window = empty(shape.output, x.dtype), _window(shape, kernel_size, padding)
     launch_each(pooling.avg_pool(real_of(x), *window, bool(count_include_pad)), y.size, x, y)
     return y
 
@@ -103,6 +102,6 @@ def avg_pool2d_backward(
     sizes = dims(input_shape, 4, "input_shape", "(N, C, H, W)", who)
     shape = pool_shape(sizes, kernel_size, stride, padding, who, argmax=False)
     same_shape(who, "dy", dy, shape.output, f"input {sizes}")
-    dx, window = empty(sizes, dy.dtype), _window(sizes, kernel_size, stride, padding)
+    dx, window = empty(sizes, dy.dtype), _window(shape, kernel_size, padding)
     launch_each(pooling.avg_pool_backward(real_of(dy), *window, bool(count_include_pad)), dx.size, dy, dx)
     return dx

@@ -86,11 +86,11 @@ def dropout_backward(dy: ArrayLike, p: float, seed: int, offset: int = 0) -> Arr
     return dropout(dy, p, seed, offset)
 
 
-def dropout_bits(seed: int, offset: int, count: int) -> Words:
-    """The 32 random bits of the elements 0 .. count-1, as uint64: a hash of (seed, offset, index)."""
+def dropout_bits(seed: int, offset: int, count: int, first: int = 0) -> Words:
+    """The 32 random bits of so many elements from number `first` on, as uint64: a hash of (seed, offset, index)."""
     key = _mix64(_mix64(seed + 0x9E3779B97F4A7C15) ^ (offset + 0x9E3779B97F4A7C15))
     low_key, high_key = np.uint64(key % 2**32), np.uint64(key >> 32)
-    index = np.arange(count, dtype=np.uint64)
+    index = np.arange(first, first + count, dtype=np.uint64)
     low, high = index & LOW_32, index >> 32
     return _mix32(_mix32(low ^ low_key) + (high_key ^ (high * 0x9E3779B9 & LOW_32)))
 
