@@ -9,6 +9,7 @@ A Flatten before the dropout may as well come behind it, and does: a dropout dra
 Models run their layers in steps; without stages a step is a layer.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -232,6 +233,8 @@ def _fit(convolution: Conv2d, pool: MaxPool2d | AvgPool2d) -> bool:
 
 def _average_fits(convolution: Conv2d, pool: AvgPool2d) -> bool:
     """Whether one kernel takes the smallest map that a window fits, and so any. Layer by layer is faster if not."""
+    if math.prod(pool.kernel_size) > 8:  # which the operation refuses
+        return False
     smallest = (1, convolution.in_channels, *(size + pool.kernel_size[0] - 1 for size in convolution.kernel_size))
     shapes = (smallest, convolution.weight.shape)
     return ops.conv2d_relu_avg_pool2d_algorithm(*shapes, pool_size=pool.kernel_size) is not None

@@ -13,7 +13,7 @@ from fastcnn._core import checked as checked
 from fastcnn._core import plain as plain
 from fastcnn._core import same_shape as same_shape
 from fastcnn._core import unmasked as unmasked
-from fastcnn.errors import ConfigError, ShapeError
+from fastcnn.errors import ConfigError, DTypeError, ShapeError
 
 Array = np.ndarray[Any, Any]
 LARGEST = 2**63 - 1  # what an index of the C core can be
@@ -55,6 +55,18 @@ def array_of(values: Any, who: str, name: str) -> Array:
 def holds(dtype: np.dtype[Any], values: Array) -> bool:
     """Whether all values are finite numbers, in an array of `dtype` too."""
     return bool((abs(values) <= np.finfo(dtype).max).all())
+
+
+def is_float64(who: str, dtype: Any) -> bool:
+    """Which of the two dtypes that arrays may have this is, where there is no array to ask.
+
+    Raises:
+        DTypeError: for another one.
+    """
+    with suppress(TypeError):  # of what is no dtype
+        if dtype is not None and np.dtype(dtype) in (np.float32, np.float64):
+            return bool(np.dtype(dtype) == np.float64)
+    raise DTypeError(f"{who}: dtype must be float32 or float64, got {dtype!r}")
 
 
 def addressable(who: str, shape: tuple[int, ...]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastcnn import _core
-from fastcnn.backends.arrays import Array, addressable, checked, plain, same_shape
+from fastcnn.backends.arrays import Array, addressable, checked, is_float64, plain, same_shape
 from fastcnn.backends.shapes import Size, by, conv_shape, dims, pair
 from fastcnn.errors import ConfigError, ShapeError
 
@@ -16,6 +16,11 @@ def algorithm_number(who: str, name: str, shape: _core.ConvShape) -> int:
     if not isinstance(name, str) or name not in _core.ALGORITHMS:
         choices = ", ".join(repr(choice) for choice in _core.ALGORITHMS)
         raise ConfigError(f"{who}: algorithm must be one of {choices}, got {name!r}")
+    if name == "direct" and not _core.direct_fits(shape):
+        raise ConfigError(
+            f"{who}: algorithm 'direct' copies images with their padding, which is out of proportion to an input "
+            f"{shape.input} and an output {shape.output}; use 'auto' or 'im2col'"
+        )
     if name == "winograd" and not _core.winograd_fits(shape):
         raise ConfigError(
             f"{who}: algorithm 'winograd' takes 3x3 and 5x5 filters with stride 1, dilation 1 and padding less than "
@@ -113,11 +118,12 @@ def conv2d_algorithm(
     direction: str = "forward",
     dtype: Any = np.float32,
 ) -> str:
-    if direction not in _core.DIRECTIONS:
+    who = "conv2d_algorithm"
+    if not isinstance(direction, str) or direction not in _core.DIRECTIONS:
         choices = ", ".join(repr(choice) for choice in _core.DIRECTIONS)
-        raise ConfigError(f"conv2d_algorithm: direction must be one of {choices}, got {direction!r}")
-    shape = conv_shape(input_shape, weight_shape, stride, padding, dilation)
-    chosen: str = _core.conv2d_algorithm(shape, np.dtype(dtype) == np.float64, _core.DIRECTIONS[direction])
+        raise ConfigError(f"{who}: direction must be one of {choices}, got {direction!r}")
+    shape = conv_shape(input_shape, weight_shape, stride, padding, dilation, who)
+    chosen: str = _core.conv2d_algorithm(shape, is_float64(who, dtype), _core.DIRECTIONS[direction])
     return chosen
 
 

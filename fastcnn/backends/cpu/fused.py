@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastcnn import _core
-from fastcnn.backends.arrays import Array, checked, plain, same_shape
+from fastcnn.backends.arrays import Array, checked, is_float64, plain, same_shape
 from fastcnn.backends.cpu.convolution import algorithm_number, bias_of
 from fastcnn.backends.cpu.pointwise import dropout_key, dropout_rate
 from fastcnn.backends.cpu.pooling import BAD_ARGMAX, argmax_of, window_bytes
@@ -198,12 +198,17 @@ def _algorithm(
     pool_size: Size,
     dtype: Any,
 ) -> str | None:
-    who = f"conv2d_relu_{pooling}_pool2d"
+    who = f"conv2d_relu_{pooling}_pool2d_algorithm"
+    is_double = is_float64(who, dtype)
     shape = conv_shape(input_shape, weight_shape, stride, padding, dilation, who)
+    if pooling == "max":
+        pool_shape(shape.output, pool_size, None, 0, who)
+    else:
+        _average_shape(shape, pool_size, who)
     if (pool := one_pass(shape, pool_size, "auto", pooling)) is None:
         return None
     forward, auto = _core.DIRECTIONS["forward"], _core.ALGORITHMS["auto"]
-    return "winograd" if _core.winograd_tile(shape, np.dtype(dtype) == np.float64, forward, pool, auto) else "direct"
+    return "winograd" if _core.winograd_tile(shape, is_double, forward, pool, auto) else "direct"
 
 
 def one_pass(shape: _core.ConvShape, pool_size: Size, algorithm: str, pooling: str = "max") -> int | None:

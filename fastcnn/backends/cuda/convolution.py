@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastcnn.backends.arrays import addressable, same_shape
+from fastcnn.backends.arrays import addressable, is_float64, same_shape
 from fastcnn.backends.cpu.convolution import conv_output_shape
 from fastcnn.backends.cuda.arguments import checked, launch, launch_each, real_of
 from fastcnn.backends.cuda.array import DeviceArray, empty
@@ -60,12 +60,12 @@ def bias_of(who: str, bias: DeviceArray | None, weight: DeviceArray) -> DeviceAr
     return bias
 
 
-def geometry_of(shape: Any, stride: Size, padding: Size, dilation: Size) -> Geometry:
+def geometry_of(shape: Any, padding: Size, dilation: Size) -> Geometry:
     """What kernels are made for, of what `conv_shape` gave."""
     _, channels, height, width = shape.input
     outputs, _, down, across = shape.weight
     out_height, out_width = shape.output[2:]
-    steps = (pair(size, "", "") for size in (stride, padding, dilation))
+    steps = (shape.stride, pair(padding, "", ""), pair(dilation, "", ""))
     return Geometry(channels, height, width, outputs, (down, across), (out_height, out_width), *steps)
 
 
@@ -143,7 +143,7 @@ def conv2d(
     shape = conv_shape(x.shape, weight.shape, stride, padding, dilation)
     bias = bias_of("conv2d", bias, weight)
     how = algorithm_of("conv2d", algorithm)
-    return forward(x, weight, bias, geometry_of(shape, stride, padding, dilation), how)
+    return forward(x, weight, bias, geometry_of(shape, padding, dilation), how)
 
 
 def conv2d_backward_input(
@@ -162,7 +162,7 @@ def conv2d_backward_input(
     shape = conv_shape(sizes, weight.shape, stride, padding, dilation, who)
     same_shape(who, "dy", dy, shape.output, f"input {sizes} and weight {weight.shape}")
     how = algorithm_of(who, algorithm)
-    return backward_input(dy, weight, geometry_of(shape, stride, padding, dilation), how)
+    return backward_input(dy, weight, geometry_of(shape, padding, dilation), how)
 
 
 def conv2d_backward_weight(
@@ -181,7 +181,7 @@ def conv2d_backward_weight(
     shape = conv_shape(x.shape, sizes, stride, padding, dilation, who)
     same_shape(who, "dy", dy, shape.output, f"input {x.shape} and weight {sizes}")
     how = algorithm_of(who, algorithm)
-    return backward_weight(dy, x, geometry_of(shape, stride, padding, dilation), how)
+    return backward_weight(dy, x, geometry_of(shape, padding, dilation), how)
 
 
 def conv2d_backward_bias(dy: DeviceArray) -> DeviceArray:
@@ -200,11 +200,13 @@ def conv2d_algorithm(
     direction: str = "forward",
     dtype: Any = np.float32,
 ) -> str:
+    who = "conv2d_algorithm"
     if direction not in DIRECTIONS:
         choices = ", ".join(repr(choice) for choice in DIRECTIONS)
-        raise ConfigError(f"conv2d_algorithm: direction must be one of {choices}, got {direction!r}")
-    conv_shape(input_shape, weight_shape, stride, padding, dilation)
-    return algorithm_of("conv2d_algorithm", "auto")
+        raise ConfigError(f"{who}: direction must be one of {choices}, got {direction!r}")
+    is_float64(who, dtype)
+    conv_shape(input_shape, weight_shape, stride, padding, dilation, who)
+    return algorithm_of(who, "auto")
 
 
 def _column_geometry(
@@ -215,7 +217,7 @@ def _column_geometry(
     shape = conv_shape(sizes, (1, sizes[1], *kernel), stride, padding, dilation, who)
     columns = (sizes[0], sizes[1] * kernel[0] * kernel[1], shape.output[2] * shape.output[3])
     addressable(who, columns)
-    return geometry_of(shape, stride, padding, dilation), columns
+    return geometry_of(shape, padding, dilation), columns
 
 
 def im2col(x: DeviceArray, kernel_size: Size, stride: Size = 1, padding: Size = 0, dilation: Size = 1) -> DeviceArray:
