@@ -14,6 +14,7 @@ import numpy as np
 from fastcnn import ops
 from fastcnn.backends.arrays import array_of, holds
 from fastcnn.backends.choice import beside, host
+from fastcnn.backends.cpu.updates import adam_eps, rmsprop_eps
 from fastcnn.errors import ConfigError, DataError, DTypeError, ShapeError
 from fastcnn.layers.arguments import not_negative, positive, real, whole
 from fastcnn.layers.parameter import Array, Parameter, first_repeated, flat_runs, flat_zeros
@@ -227,7 +228,7 @@ class RMSprop(Optimizer):
         parameters: What to optimize.
         lr: Learning rate.
         decay: How much of the average of squares stays at each step, from 0 to below 1.
-        eps: Keeps the root away from zero; positive.
+        eps: Keeps the root away from zero; at least 1.2e-38 in float32, whose smaller squares are 0.
         common: Weight decay and clipping, see `Optimizer`.
 
     >>> weight = fc.Parameter((2,))
@@ -249,7 +250,7 @@ class RMSprop(Optimizer):
     ) -> None:
         super().__init__(parameters, lr, **common)
         self.decay = _share(decay, f"{self.who}: decay")
-        self.eps = positive(eps, f"{self.who}: eps")
+        self.eps = rmsprop_eps(self.who, positive(eps, f"{self.who}: eps"), self.parameters[0].data.dtype)
 
     def update(self, data: Array, grad: Array, *state: Array) -> None:
         (square_average,) = state
@@ -266,7 +267,8 @@ class Adam(Optimizer):
         parameters: What to optimize.
         lr: Learning rate.
         betas: How much of the two averages stays at each step, from 0 to below 1.
-        eps: Keeps the divisor away from zero; positive.
+        eps: Keeps the divisor away from zero; at least 3.5e-18 in float32 (with the default betas), where squares of
+            smaller gradients are 0 and eps alone would divide.
         common: Weight decay and clipping, see `Optimizer`.
 
     >>> weight = fc.Parameter((2,))
@@ -290,7 +292,8 @@ class Adam(Optimizer):
         if not isinstance(betas, (tuple, list)) or len(betas) != 2:
             raise ConfigError(f"{self.who}: betas must be two numbers, got {betas!r}")
         self.betas = (_share(betas[0], f"{self.who}: betas[0]"), _share(betas[1], f"{self.who}: betas[1]"))
-        self.eps = positive(eps, f"{self.who}: eps")
+        eps, dtype = positive(eps, f"{self.who}: eps"), self.parameters[0].data.dtype
+        self.eps = adam_eps(self.who, eps, dtype, self.betas[1])
 
     def update(self, data: Array, grad: Array, *state: Array) -> None:
         first, second = state

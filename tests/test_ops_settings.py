@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import fastcnn as fc
 from fastcnn import ops
 from fastcnn.errors import ConfigError
 
@@ -75,3 +76,47 @@ def test_a_scale_may_be_nan_as_the_norm_of_a_gradient_but_must_be_a_number():
     assert np.isnan(grad).all()
     with pytest.raises(ConfigError, match="adjust_gradient: scale must be a number, got 'a'"):
         ops.adjust_gradient(grad, grad, scale="a")
+
+
+# ---- eps that a dtype can't hold -------------------------------------------------------------------------------------
+
+
+def gradients_down_to_nothing(dtype):
+    return np.geomspace(np.finfo(dtype).tiny ** 0.75, 1, 200).astype(dtype)
+
+
+@pytest.mark.parametrize(("dtype", "least"), [(np.float32, 3.5e-18), (np.float64, 4.8e-153)])
+def test_adam_steps_are_never_longer_than_a_few_times_the_rate(dtype, least):
+    grad = gradients_down_to_nothing(dtype)
+    for update_with_eps in (least, 1e-8):
+        data, first, second = (np.zeros(200, dtype) for _ in range(3))
+        for step in range(1, 6):
+            ops.adam_update(data, grad, first, second, 0.1, 0.9, 0.999, update_with_eps, step)
+        assert (abs(data) <= 0.51).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rmsprop_steps_are_never_longer_than_a_fresh_average_makes_them(dtype):
+    data, average = np.zeros(200, dtype), np.zeros(200, dtype)
+    ops.rmsprop_update(data, gradients_down_to_nothing(dtype), average, 0.1, 0.999, float(np.finfo(dtype).tiny) * 1.01)
+    assert (abs(data) <= 0.1 / 0.001**0.5 * 1.001).all()
+
+
+TOO_SMALL = {
+    "Adam, float32": (lambda eps: fc.Adam([fc.Parameter((2,))], eps=eps), 1e-30),
+    "AdamW, float32": (lambda eps: fc.AdamW([fc.Parameter((2,))], eps=eps), 3e-18),
+    "Adam, float32, a slower average": (
+        lambda eps: fc.Adam([fc.Parameter((2,))], betas=(0.9, 0.99999), eps=eps),
+        4e-18,
+    ),
+    "RMSprop, float32": (lambda eps: fc.RMSprop([fc.Parameter((2,))], eps=eps), 1e-38),
+    "adam_update, float32": (lambda eps: adam(eps=eps), 1e-46),
+    "rmsprop_update, float32": (lambda eps: ops.rmsprop_update(zeros(5), zeros(5), zeros(5), 0.1, 0.9, eps), 1e-46),
+}
+
+
+@pytest.mark.parametrize(("make", "eps"), TOO_SMALL.values(), ids=TOO_SMALL.keys())
+def test_an_eps_that_vanishes_beside_small_squares_is_refused(make, eps):
+    with pytest.raises(ConfigError, match=r"eps must be at least .* for float32"):
+        make(eps)
+    make(1e-8)

@@ -1,9 +1,13 @@
 """What optimizers do to arrays: updates in place, the gradient before them, its norm."""
 
 import math
+from typing import Any
+
+import numpy as np
 
 from fastcnn import _core
 from fastcnn.backends.arrays import Array, checked, plain, real, same_shape, whole
+from fastcnn.errors import ConfigError
 
 
 def _gradient(who: str, data: Array, grad: Array, *states: Array) -> Array:
@@ -30,6 +34,25 @@ def betas(who: str, beta1: float, beta2: float) -> list[float]:
     ]
 
 
+def _divisor(who: str, eps: float, dtype: np.dtype[Any], least: float) -> float:
+    if 0 < eps < least:
+        raise ConfigError(
+            f"{who}: eps must be at least {least:.2g} for {dtype}, where squares of small gradients become 0, "
+            f"got {eps!r}"
+        )
+    return eps
+
+
+def rmsprop_eps(who: str, eps: float, dtype: np.dtype[Any]) -> float:
+    """`eps`, if it holds a step down where the mean square is less than the dtype holds; 0 does without one."""
+    return _divisor(who, eps, dtype, float(np.finfo(dtype).tiny))
+
+
+def adam_eps(who: str, eps: float, dtype: np.dtype[Any], beta2: float) -> float:
+    """The same where it is added to the root, and to as much of a gradient's square as `beta2` leaves for one step."""
+    return _divisor(who, eps, dtype, math.sqrt(float(np.finfo(dtype).tiny) / (1 - beta2)))
+
+
 def sgd_update(data: Array, grad: Array, lr: float) -> None:
     _core.updatable("sgd_update", ("data",), (data,))
     _core.sgd_update(data, _gradient("sgd_update", data, grad), *finite("sgd_update", lr=lr))
@@ -48,6 +71,7 @@ def rmsprop_update(data: Array, grad: Array, square_average: Array, lr: float, d
     who = "rmsprop_update"
     _core.updatable(who, ("data", "square_average"), (data, square_average))
     lr, decay, eps = finite(who, lr=lr, decay=decay, eps=eps)
+    rmsprop_eps(who, eps, data.dtype)
     _core.rmsprop_update(data, _gradient(who, data, grad, square_average), square_average, lr, decay, eps)
 
 
@@ -67,6 +91,7 @@ def adam_update(
     _core.updatable(who, ("data", "first_moment", "second_moment"), (data, first_moment, second_moment))
     beta1, beta2 = betas(who, beta1, beta2)
     lr, eps, weight_decay = finite(who, lr=lr, eps=eps, weight_decay=weight_decay)
+    adam_eps(who, eps, data.dtype, beta2)
     step = whole(step, f"{who}: step")
     grad = _gradient(who, data, grad, first_moment, second_moment)
     _core.adam_update(data, grad, first_moment, second_moment, lr, beta1, beta2, eps, step, weight_decay)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from fastcnn.backends.arrays import real, same_shape, whole
-from fastcnn.backends.cpu.updates import betas, finite
+from fastcnn.backends.cpu.updates import adam_eps, betas, finite, rmsprop_eps
 from fastcnn.backends.cuda import steps
 from fastcnn.backends.cuda.arguments import blocks, checked, launch, launch_each, real_of
 from fastcnn.backends.cuda.array import DeviceArray, empty
@@ -61,6 +61,7 @@ def rmsprop_update(
     who = "rmsprop_update"
     _updated(who, data=data, square_average=square_average)
     lr, decay, eps = finite(who, lr=lr, decay=decay, eps=eps)
+    rmsprop_eps(who, eps, data.dtype)
     grad = _gradient(who, data, grad, square_average)
     numbers = _numbers(data, lr, decay, 1 - decay, eps)
     launch_each(updates.rmsprop(real_of(data)), data.size, data, grad, square_average, *numbers)
@@ -82,6 +83,7 @@ def adam_update(
     _updated(who, data=data, first_moment=first_moment, second_moment=second_moment)
     beta1, beta2 = betas(who, beta1, beta2)
     lr, eps, weight_decay = finite(who, lr=lr, eps=eps, weight_decay=weight_decay)
+    adam_eps(who, eps, data.dtype, beta2)
     step = whole(step, f"{who}: step")
     grad = _gradient(who, data, grad, first_moment, second_moment)
     moments = (beta1, 1 - beta1, beta2, 1 - beta2)
