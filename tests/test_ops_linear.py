@@ -172,6 +172,23 @@ def test_a_place_for_the_gradient_is_checked():
             ops.linear_backward(dy, x, weight, out=out)
 
 
+@pytest.mark.parametrize("name", ["dy", "y", "x", "weight"])
+@pytest.mark.parametrize("shift", [0, 2])
+def test_a_gradient_must_not_go_where_an_input_is_still_read(name, shift):
+    memory = np.arange(30.0)
+    arrays = {other: np.ones((4, 4)) for other in ("dy", "y", "x", "weight")}
+    arrays[name], out = memory[:16].reshape(4, 4), memory[shift : shift + 16].reshape(4, 4)
+    with pytest.raises(ConfigError, match=f"linear_relu_dropout_backward: out overlaps {name}, which is still read"):
+        ops.linear_relu_dropout_backward(**arrays, out=out)
+    dy, _, x, weight = arrays.values()
+    if name != "y":
+        with pytest.raises(ConfigError, match=f"linear_backward: out overlaps {name}, which is still read"):
+            ops.linear_backward(dy, x, weight, out=out)
+    assert_array_equal(memory, np.arange(30.0))
+    beside = memory[-12:].reshape(3, 4)  # of the same memory, but apart
+    ops.linear_backward(dy[:, :3], x, weight[:3], out=beside)
+
+
 @every_isa
 @every_density
 def test_same_bits_on_any_number_of_threads(isa, density):

@@ -23,7 +23,7 @@ def linear_backward(
     into `out` where that is given, an array of the weight's shape that is C-contiguous.
 
     Raises:
-        ConfigError: also for an `out` that can't be written to.
+        ConfigError: also for an `out` that can't be written to, or shares memory with an input.
 
     >>> dx, dweight, dbias = linear_backward(np.array([[1.0, 0.0]]), np.array([[5.0]]), np.array([[2.0], [3.0]]))
     >>> dx, dbias

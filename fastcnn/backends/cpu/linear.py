@@ -24,14 +24,18 @@ def _output(who: str, name: str, array: Array, x: Array, weight: Array) -> Array
     return plain(array)
 
 
-def _place(who: str, out: Array | None, weight: Array) -> Array | None:
-    """`out`, if the kernels can write the gradient of the weight there."""
+def _place(who: str, out: Array | None, **inputs: Array) -> Array | None:
+    """`out`, if the kernels can write the gradient of the weight there while they read the inputs."""
     if out is None:
         return None
+    weight = inputs["weight"]
     out = checked(who, "out", out, weight.dtype)
     same_shape(who, "out", out, weight.shape, "weight {}", weight.shape)
     if plain(out) is not out or not out.flags.writeable:
         raise ConfigError(f"{who}: out must be C-contiguous, aligned and writeable; leave it out for a new array")
+    for name, array in inputs.items():
+        if _core.overlap(out, array):
+            raise ConfigError(f"{who}: out overlaps {name}, which is still read; pass another array, or none")
     return out
 
 
@@ -46,7 +50,8 @@ def linear_backward(
     who = "linear_backward"
     x, weight = _input_and_weight(who, x, weight)
     dy = _output(who, "dy", dy, x, weight)
-    return _core.linear_backward(dy, None, x, weight, 0.0, input_gradient, _place(who, out, weight))
+    out = _place(who, out, dy=dy, x=x, weight=weight)
+    return _core.linear_backward(dy, None, x, weight, 0.0, input_gradient, out)
 
 
 def linear_relu_dropout(
@@ -71,4 +76,5 @@ def linear_relu_dropout_backward(
     who = "linear_relu_dropout_backward"
     x, weight = _input_and_weight(who, x, weight)
     dy, y = _output(who, "dy", dy, x, weight), _output(who, "y", y, x, weight)
-    return _core.linear_backward(dy, y, x, weight, dropout_rate(who, p), input_gradient, _place(who, out, weight))
+    out = _place(who, out, dy=dy, y=y, x=x, weight=weight)
+    return _core.linear_backward(dy, y, x, weight, dropout_rate(who, p), input_gradient, out)

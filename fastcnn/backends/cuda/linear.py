@@ -9,7 +9,7 @@ from fastcnn.backends.cuda.kernels import elements
 from fastcnn.backends.cuda.kernels import linear as kernels
 from fastcnn.backends.cuda.pointwise import dropout_draw
 from fastcnn.backends.cuda.products import product, sum_rows
-from fastcnn.errors import ShapeError
+from fastcnn.errors import ConfigError, ShapeError
 
 
 def _input_and_weight(who: str, x: DeviceArray, weight: DeviceArray) -> None:
@@ -48,10 +48,15 @@ def _backward(
     return dx, dweight.reshape(weight.shape) if out is None else out, sum_rows(g)
 
 
-def _place(who: str, out: DeviceArray | None, weight: DeviceArray) -> None:
-    """Check that the gradient of the weight fits `out`, if that is given."""
-    if out is not None:
-        same_shape(who, "out", checked(who, "out", out, weight.dtype), weight.shape, f"weight {weight.shape}")
+def _place(who: str, out: DeviceArray | None, **inputs: DeviceArray) -> None:
+    """Check that the gradient of the weight fits `out`, if that is given, and overwrites no input."""
+    if out is None:
+        return
+    weight = inputs["weight"]
+    same_shape(who, "out", checked(who, "out", out, weight.dtype), weight.shape, f"weight {weight.shape}")
+    for name, array in inputs.items():
+        if out.overlaps(array):
+            raise ConfigError(f"{who}: out overlaps {name}, which is still read; pass another array, or none")
 
 
 def linear(x: DeviceArray, weight: DeviceArray, bias: DeviceArray | None = None) -> DeviceArray:
@@ -66,7 +71,7 @@ def linear_backward(
     who = "linear_backward"
     _input_and_weight(who, x, weight)
     _output(who, "dy", dy, x, weight)
-    _place(who, out, weight)
+    _place(who, out, dy=dy, x=x, weight=weight)
     return _backward(dy, x, weight, input_gradient, out)
 
 
@@ -97,7 +102,7 @@ def linear_relu_dropout_backward(
     _input_and_weight(who, x, weight)
     _output(who, "dy", dy, x, weight)
     _output(who, "y", y, x, weight)
-    _place(who, out, weight)
+    _place(who, out, dy=dy, y=y, x=x, weight=weight)
     p = dropout_rate(who, p)
     g = empty(dy.shape, dy.dtype)
     launch_each(kernels.linear_end_backward(real_of(dy)), dy.size, dy, y, 1 / (1 - p) if p < 1 else 0, g)
