@@ -16,8 +16,9 @@ from support import (
     use_isa,
 )
 
-from fastcnn import ops
+from fastcnn import _core, ops
 from fastcnn.backends import reference
+from fastcnn.backends.shapes import conv_shape, pool_shape
 from fastcnn.errors import DTypeError, ShapeError
 
 CASES = [PIECES, LARGE, LARGE_IMAGES, MANY_WEIGHTS, SMALL_IMAGES, STRIDED]
@@ -120,3 +121,16 @@ def test_arrays_that_no_forward_returned_are_refused():
         ops.conv2d_tanh_avg_pool2d_backward(y, activated[:, :, :1], x, weight)
     with pytest.raises(ShapeError, match="dy"):
         ops.conv2d_tanh_avg_pool2d_backward(y[:, :, :1], activated, x, weight)
+
+
+@every_isa
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("backward", [False, True])
+def test_the_scratch_of_a_stage_is_enough_for_its_pooling(isa, double, backward):
+    """Windows too large for a tile need a line as long as the map, where a 1x1 convolution needs almost nothing."""
+    shape = conv_shape((1, 1, 20, 5000), (1, 1, 1, 1), 1, 0, 1)
+    pooling = pool_shape(shape.output, (20, 300), None, 0, argmax=False)
+    with use_isa(isa):
+        whole, of_pooling = _core.conv_tanh_pool_scratch(shape, pooling, _core.ALGORITHMS["im2col"], double, backward)
+    assert of_pooling >= 5000 * (8 if double else 4)
+    assert whole >= of_pooling

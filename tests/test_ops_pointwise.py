@@ -17,8 +17,9 @@ from support import (
     use_isa,
 )
 
-from fastcnn import ops
+from fastcnn import _core, ops
 from fastcnn.backends import reference
+from fastcnn.backends.reference.pointwise import dropout_bits
 
 full_seeds = st.integers(0, 2**64 - 1) | st.sampled_from((0, 1, 2**32, 2**64 - 1))
 probabilities = st.sampled_from((0.0, 0.2, 0.5, 0.55, 1.0)) | st.floats(0, 1)
@@ -56,6 +57,16 @@ def test_relu_backward_is_zero_at_zero_even_for_a_nan_gradient(isa):
     dy, y = np.full(37, np.nan, np.float32), np.zeros(37, np.float32)
     with use_isa(isa):
         assert_array_equal(ops.relu_backward(dy, y), np.zeros(37))
+
+
+@every_isa
+@every_dtype
+@pytest.mark.parametrize("first", [2**32 - 16384, 2**32, 2**33, 2**62])
+def test_dropout_draws_by_the_whole_of_a_64_bit_index(isa, dtype, first):
+    x = np.ones(20_000, dtype)
+    with use_isa(isa):
+        y = _core.dropout(x, 0.3, 5, 6, first)
+    assert_array_equal(y != 0, dropout_bits(5, 6, x.size, first) >= int(0.3 * 2**32))
 
 
 @every_isa

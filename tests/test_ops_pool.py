@@ -120,6 +120,30 @@ def test_an_argmax_outside_the_window_or_the_plane_is_refused(isa, window, place
                 ops.max_pool2d_backward(dy, argmax, (2, 17, 9, 9), *window)
 
 
+@every_isa
+@pytest.mark.parametrize("width", [9, 10])  # the last windows reach one pixel out, or none
+@pytest.mark.parametrize(
+    ("place", "inside", "outside"),
+    [((2, 0), (1, 4, 7), (0, 3, 6)), ((2, -1), (1, 4, 7), (2, 5, 8)), ((0, 2), (3, 4, 5), (0, 1, 2)),
+     ((-1, 2), (3, 4, 5), (6, 7, 8))],
+    ids=["left", "right", "above", "below"],
+)  # fmt: skip
+def test_an_argmax_one_past_any_edge_is_refused(isa, width, place, inside, outside):
+    shape = (1, 5, width, width)
+    argmax = np.full(ops.pool_output_shape(shape, 3, 2, 1), 4, np.uint8)
+    dy = np.ones(argmax.shape, np.float32)
+    there = outside if width == 9 or 0 in place else ()  # a map of 10 fills its last windows
+    with use_isa(isa):
+        for winner in range(9):
+            argmax[0, 4, *place] = winner
+            if winner in there:
+                with pytest.raises(ValueError):
+                    ops.max_pool2d_backward(dy, argmax, shape, 3, 2, 1)
+            else:
+                dx = ops.max_pool2d_backward(dy, argmax, shape, 3, 2, 1)
+                assert_array_equal(dx, reference.max_pool2d_backward(dy, argmax, shape, 3, 2, 1))
+
+
 def test_stride_defaults_to_the_window():
     x = np.arange(49.0).reshape(1, 1, 7, 7)
     assert_array_equal(ops.max_pool2d(x, (2, 3))[0], ops.max_pool2d(x, (2, 3), (2, 3))[0])

@@ -3,8 +3,8 @@
     pip install ".[test]" setuptools cython && python tools/mutate_kernels.py [WORD ...]
 
 Copies the checkout to a temporary folder; for each of mutations/ (or those whose description contains a WORD): edits
-csrc/, builds, runs the tests of the operations until the first failure, and prints which test it was. Exits with 1 if a
-mutant survives. Takes about half a minute a mutation on two cores.
+csrc/, builds, runs the tests of the operations and of threads until the first failure, and prints which test it was.
+Exits with 1 if a mutant survives. Takes about half a minute a mutation on two cores.
 """
 
 import os
@@ -43,10 +43,12 @@ LIKELIEST = {
     "pointwise.inc": "test_ops_activations.py",
     "pool.inc": "test_ops_pool.py",
     "random.h": "test_ops_pointwise.py",
-    "shape.c": "test_ops_avg_pool.py",
+    "parallel.c": "test_threads.py",
+    "shape.c": "test_ops_bounds.py",
+    "strides.inc": "test_ops_last_cells.py",
     "softmax.inc": "test_ops_softmax.py",
     "sparse.inc": "test_ops_linear.py",
-    "sums.inc": "test_ops_optimizer.py",
+    "sums.inc": "test_ops_long_sums.py",
     "conv_pool_few.inc": "test_ops_fused.py",
     "winograd.inc": "test_ops_winograd.py",
     "winograd_choice.inc": "test_ops_winograd.py",
@@ -73,7 +75,7 @@ def killer_of(mutation: Mutation, folder: Path) -> str | None:
         built = run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], folder)
         if built.returncode:
             raise SystemExit(f"{mutation.what}: does not compile\n{built.stderr}")
-        names = sorted(path.name for path in (folder / "tests").glob("test_ops_*.py"))
+        names = ["test_threads.py", *sorted(path.name for path in (folder / "tests").glob("test_ops_*.py"))]
         likeliest = LIKELIEST.get(mutation.file, "test_ops_conv2d.py")
         tests = [f"tests/{name}" for name in sorted(names, key=lambda name: name != likeliest)]
         tested = run([sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests], folder)

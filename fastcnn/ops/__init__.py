@@ -9,7 +9,9 @@ Conventions, true for every function here:
   to what its name says.
 * Errors: `ShapeError` for sizes that do not fit, `DTypeError` for dtypes, `ConfigError` for settings of another type or
   out of range.
-* Results are the same bits for any number of threads. Denormal numbers are flushed to zero inside kernels.
+* Results are the same bits for any number of threads, which all round as the caller does. Arithmetic takes denormal
+  numbers for zeros; what only selects or copies (`max_pool2d`, `relu_backward`, `concat`, `im2col`) passes them on.
+* Where an operation takes longer than a second, signal handlers run meanwhile; one that raises ends it.
 """
 
 from fastcnn.ops.convolution import (

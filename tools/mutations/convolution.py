@@ -172,4 +172,22 @@ MUTATIONS = [
         "next[2 * i + 1] = interleave_high(part[i], part[i + S / 2]);",
         "next[2 * i + 1] = interleave_high(part[i + S / 2], part[i]);",
     ),
+    Mutation(
+        "strides: one cell too many joined",
+        "strides.inc",
+        "store_up_to(to + i * VL, part[i], cells - i * VL);",
+        "store_up_to(to + i * VL, part[i], cells - i * VL + 1);",
+    ),
+    Mutation(
+        "convolution: a stride past the map not cut",
+        "shape.c",
+        "    *stride = min_size(*stride, max_size(2, padded - extent + 1));\n",
+        "",
+    ),
+    Mutation(
+        "direct: images padded out of all proportion",
+        "shape.c",
+        "return padded / 64 <= cells ||",
+        "return cells > 0 ||",
+    ),
 ]

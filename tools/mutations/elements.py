@@ -103,4 +103,27 @@ MUTATIONS = [
         "atomic_store(&job.next, 0);",
         "atomic_store(&job.next, 1);",
     ),
+    Mutation(
+        "dropout: the upper half of an element's number ignored",
+        "random.h",
+        "return (uint32_t)(index >> 32) * 0x9e3779b9u;",
+        "return 0 * (uint32_t)(index >> 32);",
+    ),
+    Mutation("denormals: operands not flushed", "parallel.c", "flushing = 0x8040u;", "flushing = 0x8000u;"),
+    Mutation("denormals: results not flushed", "parallel.c", "flushing = 0x8040u;", "flushing = 0x0040u;"),
+    Mutation(
+        "threads: helpers round as they did before",
+        "parallel.c",
+        "set_float_state(job.floats | flushing);",
+        "set_float_state(before | flushing);",
+    ),
+    Mutation("forks: helpers that are not there", "parallel.c", "helpers = kept = 0;", "kept = 0;"),
+    Mutation("signals: an update stopped halfway", "parallel.c", "if (whole || !looks", "if ((whole && 0) || !looks"),
+    Mutation("signals: nobody stops", "parallel.c", "    return signals.stop;\n", "    return false;\n"),
+    Mutation(
+        "long sums: one chain",
+        "sums.inc",
+        "level == SUM_LEVELS - 1 || (index + 1) % SUM_RUN",
+        "true || (index + 1) % SUM_RUN",
+    ),
 ]

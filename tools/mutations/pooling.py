@@ -107,4 +107,28 @@ MUTATIONS = [
         "same[SPLIT_MOST] = {0 * share, 0 * share};",
     ),
     Mutation("average-pool: windows as small as max-pool's", "shape.c", "if (argmax && (", "if ((argmax || true) && ("),
+    Mutation(
+        "max-pool backward: argmax one column past the right edge followed",
+        "max_pool.inc",
+        "fine &= column >= 0 && column < s->width;",
+        "fine &= column >= 0 && column <= s->width;",
+    ),
+    Mutation(
+        "max-pool backward: argmax one row below the map followed",
+        "max_pool.inc",
+        "(w.inside.bottom - w.row) * s->kernel_width);",
+        "(w.inside.bottom - w.row + 1) * s->kernel_width);",
+    ),
+    Mutation(
+        "pooling: padding over half the window's width taken",
+        "shape.c",
+        "s->padding_width > s->kernel_width / 2",
+        "s->padding_width > s->kernel_width",
+    ),
+    Mutation(
+        "pooling: padding over half the window's height taken",
+        "shape.c",
+        "s->padding_height > s->kernel_height / 2",
+        "s->padding_height > s->kernel_height",
+    ),
 ]

@@ -42,8 +42,8 @@ MUTATIONS = [
     Mutation(
         "linear backward: bias gradient without the first sample",
         "linear.inc",
-        "for (int64_t n = 0; n < s->batch; n++)\n        sum +=",
-        "for (int64_t n = 1; n < s->batch; n++)\n        sum +=",
+        "for (int64_t n = 0; n < s->batch;) {",
+        "for (int64_t n = 1; n < s->batch;) {",
     ),
     Mutation(
         "sparse lists: columns of every block counted from the first",
@@ -66,8 +66,8 @@ MUTATIONS = [
     Mutation(
         "channel sum: tail of a plane left out",
         "sums.inc",
-        "sum_lanes(lanes + load_first(plane + i, c->plane - i))",
-        "sum_lanes(lanes)",
+        "run += load_first(plane + i, end - i);",
+        "(void)0;",
     ),
     Mutation(
         "sum of squares: tail left out",

@@ -155,8 +155,8 @@ MUTATIONS = [
     Mutation(
         "average stage backward: the sum of a plane without right pixels",
         "active_mean.inc",
-        "sum += left + right;",
-        "sum += left;",
+        "of_row += left + right;",
+        "of_row += left;",
     ),
     Mutation(
         "average stage, few channels: lanes behind the last window count",
@@ -167,8 +167,8 @@ MUTATIONS = [
     Mutation(
         "average stage, few channels: bias once for every run of terms",
         "conv_avg_pool.inc",
-        "(few->terms + (t > 0)) * VL",
-        "few->terms * VL",
+        "t == 0 ? sum + few->terms * VL : NULL",
+        "sum + few->terms * VL",
     ),
     Mutation(
         "average stage, few channels: a group of images forgotten",
@@ -214,5 +214,23 @@ MUTATIONS = [
         "piece_shape(plan, images);\n    const fc_pool_shape p = piece_pooling(plan, images);\n    char",
         "n = first_image(plan, piece), images = first_image(plan, 1);\n    const fc_conv_shape s = "
         "piece_shape(plan, images);\n    const fc_pool_shape p = piece_pooling(plan, images);\n    char",
+    ),
+    Mutation(
+        "tanh stage: the pooling's scratch not counted",
+        "conv_tanh_pool.inc",
+        "avg_pool2d_workspace(&p, plan->inside),",
+        "0,",
+    ),
+    Mutation(
+        "stages: filters one column too wide",
+        "shape.c",
+        "s->kernel_width <= LARGEST_FILTER",
+        "s->kernel_width <= LARGEST_FILTER + 1",
+    ),
+    Mutation(
+        "stages: filters one row too high",
+        "shape.c",
+        "s->kernel_height <= LARGEST_FILTER",
+        "s->kernel_height <= LARGEST_FILTER + 1",
     ),
 ]
