@@ -123,8 +123,7 @@ class RunFolder(Callback):
         with self._errors():
             if self.resumed:
                 self._check_place()
-                for name in FILES:
-                    place_to_write(self.path / name)
+                self._check_files(protected=False)
                 self._write_rows(self.rows)
             else:
                 self._make()
@@ -198,15 +197,7 @@ class RunFolder(Callback):
 
     def _read(self) -> None:
         """Config, rows and checkpoint of a run, which must fit together."""
-        for name in FILES:  # at once, not when an epoch is to be kept there
-            try:
-                place_to_write(self.path / name)
-            except PermissionError:
-                pass  # a run that is complete needs none: see `start`
-            except OSError as error:
-                raise DataError(
-                    f"{self.who}: {name} can't be replaced ({error.strerror}); put back the file that the run wrote"
-                ) from error
+        self._check_files(protected=True)  # a run that is complete writes none
         self.config = self._read_config()
         rows = self._read_rows()
         if os.path.lexists(self.path / LAST):
@@ -221,6 +212,17 @@ class RunFolder(Callback):
                 f"{self.who}: {METRICS} must have {expected}, got {len(rows)}; put back the file that is missing"
             )
         self.rows = self._earlier = rows[:done]
+
+    def _check_files(self, protected: bool) -> None:
+        """Find out at once, not when an epoch is to be kept there; `protected` files may be."""
+        for name in FILES:
+            try:
+                place_to_write(self.path / name)
+            except OSError as error:
+                if not (protected and isinstance(error, PermissionError)):
+                    raise DataError(
+                        f"{self.who}: {name} can't be replaced ({error.strerror}); put back the file that the run wrote"
+                    ) from error
 
     def _read_config(self) -> dict[str, Any]:
         try:

@@ -57,6 +57,14 @@ def test_what_is_no_regular_file_is_refused_at_once(run, capsys, name, replace):
     assert name in error and any(word in error for word in ("pipe", "is a device", "Is a directory"))
 
 
+def test_a_file_that_is_write_protected_is_refused_before_the_first_epoch(run, capsys):
+    (run / "best.safetensors").chmod(0o444)
+    before = (run / "metrics.jsonl").read_bytes()
+    assert "best.safetensors can't be replaced (is write-protected)" in refused(capsys, "--resume", run, "--epochs", 2)
+    assert (run / "metrics.jsonl").read_bytes() == before
+    assert train("--resume", run) == 0  # it is complete: there is nothing to write
+
+
 @pytest.mark.parametrize("replace", [pipe, zeros, sparse])
 def test_a_new_run_does_not_wait_for_one_either(run, capsys, replace):
     for name in FILES:
