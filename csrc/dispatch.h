@@ -33,9 +33,9 @@ static inline size_t fc_conv2d_workspace(fc_target on, const fc_conv_shape *s, f
 }
 
 static inline int fc_conv2d(fc_target on, const fc_conv_shape *s, fc_algorithm algorithm, const void *x,
-                            const void *weight, const void *bias, void *y, void *workspace)
+                            const void *weight, bool packed, const void *bias, void *y, void *workspace)
 {
-    return FC_RUN(on, conv2d, s, algorithm, x, weight, bias, y, workspace, on.workers);
+    return FC_RUN(on, conv2d, s, algorithm, x, weight, packed, bias, y, workspace, on.workers);
 }
 
 static inline int fc_conv2d_backward_input(fc_target on, const fc_conv_shape *s, fc_algorithm algorithm,
@@ -65,10 +65,11 @@ static inline size_t fc_conv_pool_workspace(fc_target on, const fc_conv_shape *s
 /* argmax: with `average`, the active pixels of windows */
 static inline int fc_conv_pool(fc_target on, const fc_conv_shape *s, int64_t pool, bool average,
                                fc_algorithm algorithm, const fc_drop_rule *dropout, const void *x,
-                               const void *weight, const void *bias, void *y, uint8_t *argmax, void *workspace)
+                               const void *weight, bool packed, const void *bias, void *y, uint8_t *argmax,
+                               void *workspace)
 {
-    return FC_RUN(on, conv_pool, s, pool, average, algorithm, dropout, x, weight, bias, y, argmax, workspace,
-                  on.workers);
+    return FC_RUN(on, conv_pool, s, pool, average, algorithm, dropout, x, weight, packed, bias, y, argmax,
+                  workspace, on.workers);
 }
 
 static inline int fc_conv_pool_backward_input(fc_target on, const fc_conv_shape *s, int64_t pool, double p,

@@ -7,8 +7,8 @@
  *   arrays       C-contiguous, aligned to their element, no overlap between inputs and outputs
  *   shapes       checked: a kernel is only called with a shape that fc_*_shape_check() has accepted
  *   memory       none allocated; scratch comes from the caller, who asks *_workspace() for the number of bytes
- *   weight       NULL in conv2d and conv_pool: the scratch is as the last call with this shape, algorithm, number of
- *                workers and weight left it, and still holds the weight as the kernel packed it
+ *   packed       in conv2d and conv_pool: the scratch is as the last call with this shape, algorithm, number of workers
+ *                and weight left it, and still holds the weight as the kernel packed it
  *   argmax       NULL in conv_pool: not wanted
  *   threads      `workers` threads share the work; results are the same bits for every number of workers
  *   rounding     the caller's, in all threads; its floating-point state is restored
@@ -95,8 +95,8 @@ fc_status fc_pool_shape_check(fc_pool_shape *shape, bool argmax); /* argmax: a b
     typedef struct table {                                                                                           \
         fc_algorithm (*conv2d_algorithm)(const fc_conv_shape *, fc_direction);                                       \
         size_t (*conv2d_workspace)(const fc_conv_shape *, fc_direction, fc_algorithm, int workers);                  \
-        void (*conv2d)(const fc_conv_shape *, fc_algorithm, const real *x, const real *weight, const real *bias,     \
-                       real *y, void *workspace, int workers);                                                       \
+        void (*conv2d)(const fc_conv_shape *, fc_algorithm, const real *x, const real *weight, bool packed,          \
+                       const real *bias, real *y, void *workspace, int workers);                                     \
         void (*conv2d_backward_input)(const fc_conv_shape *, fc_algorithm, const real *dy, const real *weight,       \
                                       real *dx, void *workspace, int workers);                                       \
         void (*conv2d_backward_weight)(const fc_conv_shape *, fc_algorithm, const real *dy, const real *x,           \
@@ -104,8 +104,8 @@ fc_status fc_pool_shape_check(fc_pool_shape *shape, bool argmax); /* argmax: a b
         int (*winograd_tile)(const fc_conv_shape *, fc_direction, int64_t pool, fc_algorithm);                       \
         size_t (*conv_pool_workspace)(const fc_conv_shape *, fc_direction, int64_t pool, fc_algorithm, int workers); \
         void (*conv_pool)(const fc_conv_shape *, int64_t pool, bool average, fc_algorithm, const fc_drop_rule *,     \
-                          const real *x, const real *weight, const real *bias, real *y, uint8_t *argmax,             \
-                          void *workspace, int workers);                                                             \
+                          const real *x, const real *weight, bool packed, const real *bias, real *y,                 \
+                          uint8_t *argmax, void *workspace, int workers);                                            \
         void (*conv_pool_backward_input)(const fc_conv_shape *, int64_t pool, double p, const real *dy,              \
                                          const real *y, const uint8_t *argmax, const real *weight, real *dx,         \
                                          void *workspace, int workers);                                              \

@@ -42,6 +42,8 @@
 
 #include "winograd_choice.inc"
 
+#include "winograd_range.inc"
+
 #include "winograd_source.inc"
 
 #include "winograd.inc"

@@ -100,6 +100,19 @@ INLINE vec larger(vec a, vec b)
 #endif
 }
 
+INLINE vec_bits larger_bits(vec_bits a, vec_bits b)
+{
+#if defined(__AVX512F__) && defined(FC_DOUBLE)
+    return (vec_bits)_mm512_max_epi64((__m512i)a, (__m512i)b);
+#elif defined(__AVX512F__)
+    return (vec_bits)_mm512_max_epi32((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__) && !defined(FC_DOUBLE)
+    return (vec_bits)_mm256_max_epi32((__m256i)a, (__m256i)b);
+#else
+    return blend_bits(a > b, a, b);
+#endif
+}
+
 /* where x > y: a, else b */
 INLINE vec_bits blend_if_larger(vec x, vec y, vec_bits a, vec_bits b)
 {

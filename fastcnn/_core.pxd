@@ -53,8 +53,8 @@ cdef extern from "dispatch.h" nogil:
 
     fc_algorithm fc_conv2d_algorithm(fc_target, const fc_conv_shape *, fc_direction)
     size_t fc_conv2d_workspace(fc_target, const fc_conv_shape *, fc_direction, fc_algorithm)
-    int fc_conv2d(fc_target, const fc_conv_shape *, fc_algorithm, const void *, const void *, const void *, void *,
-                  void *) except -1
+    int fc_conv2d(fc_target, const fc_conv_shape *, fc_algorithm, const void *, const void *, bint, const void *,
+                  void *, void *) except -1
     int fc_conv2d_backward_input(fc_target, const fc_conv_shape *, fc_algorithm, const void *, const void *, void *,
                                  void *) except -1
     bint fc_conv_pool_fits(const fc_conv_shape *, int64_t)
@@ -63,7 +63,7 @@ cdef extern from "dispatch.h" nogil:
     int fc_winograd_tile(fc_target, const fc_conv_shape *, fc_direction, int64_t, fc_algorithm)
     size_t fc_conv_pool_workspace(fc_target, const fc_conv_shape *, fc_direction, int64_t, fc_algorithm)
     int fc_conv_pool(fc_target, const fc_conv_shape *, int64_t, bint, fc_algorithm, const fc_drop_rule *, const void *,
-                     const void *, const void *, void *, uint8_t *, void *) except -1
+                     const void *, bint, const void *, void *, uint8_t *, void *) except -1
     int fc_conv_pool_backward_input(fc_target, const fc_conv_shape *, int64_t, double, const void *, const void *,
                                     const uint8_t *, const void *, void *, void *) except -1
     fc_status fc_conv_pool_backward_weight(fc_target, const fc_conv_shape *, int64_t, double, const void *,

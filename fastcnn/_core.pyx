@@ -57,10 +57,11 @@ def conv2d(ConvShape shape, int algorithm, cnp.ndarray x, cnp.ndarray weight, cn
     cdef fc_target on = _target(x, shape.work)
     cdef void *bias_data = NULL if bias is None else _data(bias)
     cdef size_t size = fc_conv2d_workspace(on, &shape.c, FC_FORWARD, <fc_algorithm>algorithm)
-    cdef void *weight_data = _data(weight) if packed is None else packed.weight(weight, size, on)
+    cdef bint ready = packed is not None and packed.ready(size, on)
     cdef Scratch scratch = Scratch(size) if packed is None else packed.scratch
     with nogil:
-        fc_conv2d(on, &shape.c, <fc_algorithm>algorithm, _data(x), weight_data, bias_data, _data(y), scratch.memory)
+        fc_conv2d(on, &shape.c, <fc_algorithm>algorithm, _data(x), _data(weight), ready, bias_data, _data(y),
+                  scratch.memory)
     return y
 
 

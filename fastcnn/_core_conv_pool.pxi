@@ -18,11 +18,11 @@ def conv_pool(ConvShape shape, PoolShape pooling, int64_t pool, bint average, in
     cdef fc_drop_rule dropout
     dropout.p, dropout.seed, dropout.offset = p, seed, offset
     cdef size_t size = fc_conv_pool_workspace(on, &shape.c, FC_FORWARD, pool, <fc_algorithm>algorithm)
-    cdef void *weight_data = _data(weight) if packed is None else packed.weight(weight, size, on)
+    cdef bint ready = packed is not None and packed.ready(size, on)
     cdef Scratch scratch = Scratch(size) if packed is None else packed.scratch
     with nogil:
-        fc_conv_pool(on, &shape.c, pool, average, <fc_algorithm>algorithm, &dropout, _data(x), weight_data, bias_data,
-                     _data(y), <uint8_t *>argmax_data, scratch.memory)
+        fc_conv_pool(on, &shape.c, pool, average, <fc_algorithm>algorithm, &dropout, _data(x), _data(weight), ready,
+                     bias_data, _data(y), <uint8_t *>argmax_data, scratch.memory)
     return y, argmax
 
 

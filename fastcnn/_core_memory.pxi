@@ -228,14 +228,14 @@ cdef class Packed:
     cdef fc_target on
     cdef int cut_offs
 
-    cdef void *weight(self, cnp.ndarray weight, size_t size, fc_target on):
-        """What the kernel is to be given: the weight, or NULL where the scratch holds all that it needs of it."""
+    cdef bint ready(self, size_t size, fc_target on):
+        """Whether the scratch holds the weights as the kernel packed them. If not, it is new."""
         if (self.scratch is not None and on.isa == self.on.isa and on.workers == self.on.workers
                 and self.cut_offs == _cut_offs):
-            return NULL
+            return True
         self.scratch = None  # first, for its memory will do for the next
         self.scratch, self.on, self.cut_offs = Scratch(size, own=True), on, _cut_offs
-        return _data(weight)
+        return False
 
     @property
     def nbytes(self):

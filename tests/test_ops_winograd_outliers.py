@@ -1,0 +1,366 @@
+"""Outliers where the algorithm is "auto": what doesn't read them is as exact as "direct" has it, in every direction."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from support import assert_within_bound, every_isa, poisoned_memory, reals, results_on_threads, use_isa
+
+import fastcnn as fc
+from fastcnn import _core, ops
+from fastcnn.backends import reference
+from fastcnn.backends.shapes import conv_shape
+
+BAD = (-9999.0, 1e8, -3.4e38, 3.4e38, np.inf, -np.inf, np.nan)
+every_bad = pytest.mark.parametrize("bad", BAD)
+
+STRIPS = (2, 40, 33, 33)  # whose images are cut
+
+# input, number of filters, their side, padding: every level takes Winograd's method in all directions, with tiles
+# of several sizes, as the adjoint and turned, one image in strips
+CASES = [
+    ((3, 18, 10, 15), 20, 3, 1),
+    ((3, 20, 13, 13), 50, 5, 0),
+    ((3, 33, 12, 6), 17, 3, 1),
+    (STRIPS, 48, 3, 1),
+]
+every_case = pytest.mark.parametrize(("shape", "filters", "kernel", "padding"), CASES, ids=str)
+POSITIONS = ("first", "middle", "last row", "last")
+SPOILERS = [(bad, POSITIONS[i % 4]) for i, bad in enumerate((*BAD, -9999.0))]
+every_spoiler = pytest.mark.parametrize(("bad", "position"), SPOILERS)
+
+
+def place(name, shape):
+    """Channel, row and column."""
+    _, channels, height, width = shape
+    return {
+        "first": (0, 0, 0),
+        "middle": (channels // 2, height // 2, width // 2 + 1),
+        "last row": (1, height - 1, width // 2),
+        "last": (channels - 1, height - 1, width - 1),
+    }[name]
+
+
+def arrays(shape, filters, kernel, padding):
+    rng = np.random.default_rng(sum(shape))
+    weight = reals(rng, (filters, shape[1], kernel, kernel), np.float32)
+    x = reals(rng, shape, np.float32)
+    dy = reals(rng, ops.conv_output_shape(shape, weight.shape, padding=padding), np.float32)
+    return x, weight, reals(rng, (filters,), np.float32), dy
+
+
+def without(array, n, where):
+    """A copy with a zero there."""
+    array = array.copy()
+    array[(n, *where)] = 0
+    return array
+
+
+def with_bad(array, n, where, bad):
+    array = array.copy()
+    array[(n, *where)] = bad
+    return array
+
+
+def test_auto_takes_winograd_in_all_cases():
+    for isa in _core.isa_levels():
+        with use_isa(isa):
+            for shape, filters, kernel, padding in CASES:
+                sizes = conv_shape(shape, (filters, shape[1], kernel, kernel), 1, padding, 1)
+                for direction in _core.DIRECTIONS.values():
+                    assert _core.winograd_tile(sizes, False, direction, 0, _core.ALGORITHMS["auto"]) > 0
+                assert _core.winograd_tile(sizes, False, _core.DIRECTIONS["forward"], 2, _core.ALGORITHMS["auto"]) > 0
+
+
+@every_isa
+@every_case
+@every_spoiler
+def test_forward_spoils_only_what_reads_the_outlier(isa, shape, filters, kernel, padding, bad, position):
+    x, weight, bias, _ = arrays(shape, filters, kernel, padding)
+    where, how = place(position, shape), {"padding": padding}
+    spoilt = with_bad(x, 1, where, bad)
+    with use_isa(isa), poisoned_memory():
+        y = ops.conv2d(spoilt, weight, bias, **how)
+        direct = ops.conv2d(spoilt[1:2], weight, bias, **how, algorithm="direct")[0]
+        clean = ops.conv2d(x, weight, bias, **how)
+    assert_array_equal(y[1], direct)
+    assert_array_equal(y[[0, *range(2, len(x))]], clean[[0, *range(2, len(x))]])
+    touched = reference.conv2d(np.abs(spoilt[1:2] != without(spoilt, 1, where)[1:2]), np.ones_like(weight), **how) > 0
+    expected = reference.conv2d(without(spoilt, 1, where)[1:2], weight, bias, **how)
+    magnitude = reference.conv2d(abs(without(spoilt, 1, where)[1:2]), abs(weight), abs(bias), **how)
+    unread = ~touched[0]
+    assert_within_bound(y[1][unread], expected[0][unread], magnitude[0][unread], shape[1] * kernel**2)
+    if not np.isfinite(bad):
+        assert not np.isfinite(y[1][touched[0]]).any()
+
+
+@every_isa
+@every_case
+@every_spoiler
+def test_the_input_gradient_spoils_only_what_reads_the_outlier(isa, shape, filters, kernel, padding, bad, position):
+    x, weight, _, dy = arrays(shape, filters, kernel, padding)
+    where, how = place(position, dy.shape), {"padding": padding}
+    spoilt = with_bad(dy, 1, where, bad)
+    one = (1, *shape[1:])
+    with use_isa(isa), poisoned_memory():
+        dx = ops.conv2d_backward_input(spoilt, weight, shape, **how)
+        direct = ops.conv2d_backward_input(spoilt[1:2], weight, one, **how, algorithm="direct")[0]
+        clean = ops.conv2d_backward_input(dy, weight, shape, **how)
+    assert_array_equal(dx[1], direct)
+    assert_array_equal(dx[[0, *range(2, len(x))]], clean[[0, *range(2, len(x))]])
+    rest = without(spoilt, 1, where)[1:2]
+    touched = reference.conv2d_backward_input(np.abs(spoilt[1:2] != rest), np.ones_like(weight), one, **how) > 0
+    expected = reference.conv2d_backward_input(rest, weight, one, **how)
+    magnitude = reference.conv2d_backward_input(abs(rest), abs(weight), one, **how)
+    assert_within_bound(dx[1][~touched[0]], expected[~touched], magnitude[~touched], filters * kernel**2)
+
+
+@every_isa
+@every_case
+@every_bad
+@pytest.mark.parametrize("of", ("x", "dy"))
+def test_the_weight_gradient_of_a_batch_with_an_outlier_is_direct(isa, shape, filters, kernel, padding, bad, of):
+    x, weight, _, dy = arrays(shape, filters, kernel, padding)
+    if of == "x":
+        x = with_bad(x, 1, place("middle", shape), bad)
+    else:
+        dy = with_bad(dy, 1, place("last", dy.shape), bad)
+    with use_isa(isa), poisoned_memory():
+        got, direct = (
+            ops.conv2d_backward_weight(dy, x, weight.shape, padding=padding, algorithm=algorithm)
+            for algorithm in ("auto", "direct")
+        )
+    assert_array_equal(got, direct)
+    if not np.isfinite(bad):
+        unread = np.arange(shape[1]) != shape[1] // 2 if of == "x" else np.arange(filters) != filters - 1
+        assert np.isfinite(got[:, unread] if of == "x" else got[unread]).all()
+
+
+@every_isa
+@every_bad
+@pytest.mark.parametrize("average", (False, True), ids=("max", "average"))
+@every_case
+def test_a_stage_does_an_image_with_an_outlier_directly(isa, shape, filters, kernel, padding, bad, average):
+    x, weight, bias, _ = arrays(shape, filters, kernel, padding)
+    spoilt = with_bad(x, 1, place("middle", shape), bad)
+
+    def stage(images, algorithm):
+        if average:
+            return ops.conv2d_relu_avg_pool2d(images, weight, bias, padding=padding, algorithm=algorithm)
+        return ops.conv2d_relu_max_pool2d(images, weight, bias, padding=padding, algorithm=algorithm)
+
+    with use_isa(isa), poisoned_memory():
+        for got, direct, clean in zip(stage(spoilt, "auto"), stage(spoilt, "direct"), stage(x, "auto"), strict=True):
+            assert_array_equal(got[1], direct[1])
+            assert_array_equal(got[0], clean[0])
+
+
+@every_isa
+def test_dropout_of_an_image_that_is_done_directly_draws_as_ever(isa):
+    x, weight, bias, _ = arrays(*CASES[0])
+    spoilt = with_bad(x, 1, (3, 4, 5), -9999.0)
+    drop = {"padding": 1, "p": 0.5, "seed": 3, "offset": 7}
+    with use_isa(isa), poisoned_memory():
+        got, _ = ops.conv2d_relu_max_pool2d(spoilt, weight, bias, **drop)
+        direct, _ = ops.conv2d_relu_max_pool2d(spoilt, weight, bias, **drop, algorithm="direct")
+    assert_array_equal(got[1], direct[1])
+    assert (got[1] == 0).mean() > 0.3
+
+
+@every_isa
+@every_bad
+def test_the_tanh_stage_and_its_gradients_spoil_only_what_reads_the_outlier(isa, bad):
+    x, weight, bias, _ = arrays(*CASES[1])
+    spoilt = with_bad(x, 1, (3, 12, 12), bad)
+    how = {"padding": 0}
+    with use_isa(isa), poisoned_memory():
+        y, z = ops.conv2d_tanh_avg_pool2d(spoilt, weight, bias, **how)
+        exact, _ = ops.conv2d_tanh_avg_pool2d(spoilt, weight, bias, **how, algorithm="direct")
+        clean, _ = ops.conv2d_tanh_avg_pool2d(x, weight, bias, **how)
+        gradients = [
+            ops.conv2d_tanh_avg_pool2d_backward(np.ones_like(y), z, spoilt, weight, **how, algorithm=algorithm)
+            for algorithm in ("auto", "direct")
+        ]
+    assert_array_equal(y[[0, 2]], clean[[0, 2]])
+    assert_array_equal(y[1], exact[1])
+    for got, direct in zip(*gradients, strict=True):
+        assert_array_equal(np.isfinite(got), np.isfinite(direct))
+        finite = np.isfinite(direct)
+        np.testing.assert_allclose(got[finite], direct[finite], rtol=0, atol=1e-5 * abs(direct[finite]).max(initial=0))
+
+
+@every_isa
+@pytest.mark.parametrize("fused", (True, False), ids=("stages", "layers"))
+def test_a_frozen_model_gives_the_bits_of_the_model(isa, fused):
+    layers = [fc.Conv2d(18, 20, 3, padding=1), fc.ReLU(), fc.MaxPool2d(2), fc.Conv2d(20, 17, 5, padding=2)]
+    model = fc.Sequential(layers, input_shape=(18, 10, 15))
+    model.fused = fused
+    x = arrays(*CASES[0])[0]
+    spoilt = with_bad(x, 1, (2, 9, 14), -9999.0)
+    with use_isa(isa):
+        frozen = model.freeze()
+        for images in (x, spoilt, x, with_bad(x, 0, (2, 9, 14), np.nan), spoilt):
+            assert_array_equal(frozen(images), model(images))
+
+
+@every_isa
+@every_case
+def test_the_bits_of_an_image_depend_neither_on_threads_nor_on_its_batch(isa, shape, filters, kernel, padding):
+    x, weight, bias, dy = arrays(shape, filters, kernel, padding)
+    bad = [with_bad(x, 0, place("last", shape), value)[:1] for value in (-9999.0, np.nan)]
+    many = np.concatenate([bad[0], x, bad[1], x[:1], bad[0]])
+    bad_dy = with_bad(dy, 0, place("first", dy.shape), 1e8)[:1]
+    many_dy = np.concatenate([dy, bad_dy, dy[:1]])
+    with use_isa(isa):
+        for run, images in (
+            (lambda part: ops.conv2d(part, weight, bias, padding=padding), many),
+            (lambda part: ops.conv2d_relu_max_pool2d(part, weight, bias, padding=padding)[0], many),
+            (
+                lambda part: ops.conv2d_backward_input(part, weight, (len(part), *shape[1:]), padding=padding),
+                many_dy,
+            ),
+        ):
+            one, two, three = results_on_threads(lambda run=run, images=images: run(images))
+            assert one == two == three
+            together = run(images)
+            for n in range(len(images)):
+                alone = results_on_threads(lambda run=run, images=images, n=n: run(images[n : n + 1]))
+                assert alone == [[together[n].tobytes()]] * 3
+        one, two, three = results_on_threads(
+            lambda: ops.conv2d_backward_weight(dy, many[: len(dy)], weight.shape, padding=padding)
+        )
+        assert one == two == three
+
+
+def signs(shape):
+    """Pixels of 1 and -1: all peaks are 1."""
+    return np.random.default_rng(5).choice([-1, 1], shape).astype(np.float32)
+
+
+def one_pixel(value):
+    def change(x):
+        x[0, 3, 4, 5] = value
+
+    return change
+
+
+def pixels(value, count):
+    def change(x):
+        x[0, 3].reshape(-1)[:count] = value
+
+    return change
+
+
+def scaled(value, channels=slice(None), rows=slice(None)):
+    def change(x):
+        x[:, channels, rows] *= np.float32(value)
+
+    return change
+
+
+def nothing_but(value):
+    def change(x):
+        x[...] = 0
+        x[0, 3, 4, 5] = value
+
+    return change
+
+
+half = slice(0, 5)
+
+
+@every_isa
+@pytest.mark.parametrize(
+    ("change", "fit"),
+    [
+        (lambda x: None, True),
+        (one_pixel(31), True),
+        (one_pixel(33), False),
+        (pixels(100, 9), False),  # of 150 places
+        (pixels(100, 10), True),
+        (scaled(250, rows=half), True),
+        (scaled(260, rows=half), False),
+        (scaled(1 / 250, rows=half), True),
+        (scaled(1 / 260, rows=half), False),
+        (scaled(1e6, channels=3), True),  # of all outputs: none is small
+        (scaled(0, rows=half), True),
+        (lambda x: (scaled(0, rows=half)(x), scaled(255)(x)), True),
+        (lambda x: (scaled(0, rows=half)(x), scaled(260)(x)), False),
+        (scaled(260), True),
+        (nothing_but(1), True),
+        (nothing_but(-9999), False),
+        (scaled(2.0**95), True),
+        (scaled(2.0**97), False),
+        (scaled(2.0**-95), True),
+        (scaled(2.0**-97), False),
+    ],
+)
+def test_limits_forwards_and_for_the_input_gradient(isa, change, fit):
+    x, weight = signs((1, 20, 10, 15)), reals(np.random.default_rng(1), (20, 20, 3, 3), np.float32)
+    change(x)
+    for run in (
+        lambda algorithm: ops.conv2d(x, weight, padding=1, algorithm=algorithm),
+        lambda algorithm: ops.conv2d_backward_input(x, weight, x.shape, padding=1, algorithm=algorithm),
+    ):
+        with use_isa(isa):
+            auto, winograd, direct = (run(algorithm).tobytes() for algorithm in ("auto", "winograd", "direct"))
+        assert winograd != direct
+        assert auto == (winograd if fit else direct)
+
+
+@every_isa
+@pytest.mark.parametrize(
+    ("change", "fit"),
+    [
+        (one_pixel(31), True),
+        (one_pixel(33), False),
+        (scaled(1000, rows=half), True),
+        (scaled(0, rows=half), True),
+        (nothing_but(1e4), True),
+        (scaled(2.0**97), False),
+        (one_pixel(np.nan), False),
+    ],
+)
+@pytest.mark.parametrize("of", ("x", "dy"))
+@pytest.mark.parametrize("size", ((10, 15), STRIPS[2:]), ids=str)
+def test_limits_of_the_weight_gradient(isa, size, change, fit, of):
+    x, dy = signs((2, 20, *size)), reals(np.random.default_rng(1), (2, 70, *size), np.float32)
+    change(x)
+    if of == "dy":
+        x, dy = dy, x
+    weight = (dy.shape[1], x.shape[1], 3, 3)
+    with use_isa(isa):
+        auto, winograd, direct = (
+            ops.conv2d_backward_weight(dy, x, weight, padding=1, algorithm=algorithm).tobytes()
+            for algorithm in ("auto", "winograd", "direct")
+        )
+    assert winograd != direct
+    assert auto == (winograd if fit else direct)
+
+
+def test_the_corner_that_alone_reads_small_pixels_counts():
+    x, weight = signs((1, 20, 10, 15)), reals(np.random.default_rng(1), (20, 20, 3, 3), np.float32)
+    x[:, :, :2, :2] = 1e-3  # what the first output reads, and no other reads nothing else
+    y, direct = (ops.conv2d(x, weight, padding=1, algorithm=algorithm) for algorithm in ("auto", "direct"))
+    assert_array_equal(y, direct)
+
+
+@every_isa
+def test_verdicts_do_not_depend_on_strips(isa):
+    weight = reals(np.random.default_rng(1), (48, 40, 3, 3), np.float32)
+    for level in range(16):
+        x = signs((1, *STRIPS[1:]))
+        x[:, :, 18:] *= 2 ** (1 + level / 16)
+        x[:, :, :16] *= 2 ** (-level / 8)
+        x[0, 3, 17, : 24 + 4 * (level % 4)] *= 20 * 2.0 ** (level / 8)
+        many = np.concatenate([x] * 3)
+        with use_isa(isa):
+            results = results_on_threads(lambda x=x: ops.conv2d(x, weight, padding=1))
+            assert results[0] == results[1] == results[2]
+            assert ops.conv2d(many, weight, padding=1)[2].tobytes() == results[0][0]
+
+
+def test_by_name_winograd_keeps_its_limits():
+    x, weight = signs((1, 20, 10, 15)), reals(np.random.default_rng(1), (20, 20, 3, 3), np.float32)
+    x[0, 3, 4, 5] = np.nan
+    y = ops.conv2d(x, weight, padding=1, algorithm="winograd")
+    assert np.isnan(y).sum() > 20 * 9
