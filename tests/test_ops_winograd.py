@@ -34,7 +34,6 @@ CASES = [
     ((2, 5, 13, 31), 7, 3, (0, 2)),
     ((1, 40, 33, 33), 48, 3, (1, 1)),
     ((2, 130, 12, 4), 20, 3, (1, 2)),
-    ((3, 16, 10, 10), 17, 3, (1, 1)),
     ((2, 1, 5, 5), 1, 5, (0, 0)),
     ((3, 3, 6, 8), 33, 5, (1, 3)),
     ((1, 15, 1, 2), 17, 5, (4, 4)),
@@ -65,7 +64,7 @@ def assert_close(got, expected):
     assert abs(got - expected).max() <= ERROR[got.dtype.type] * abs(expected).max()
 
 
-EVERY_TILE = {(3, 2), (3, 3), (3, 4), (3, 5), (5, 2), (5, 3)}
+EVERY_TILE = {(3, 2), (3, 3), (3, 4), (5, 2), (5, 3)}
 OBLONG_TILE = (3, 6)  # of 6 x 3 outputs, only forwards
 
 
