@@ -231,6 +231,19 @@ def test_the_bits_of_an_image_depend_neither_on_threads_nor_on_its_batch(isa, sh
         assert one == two == three
 
 
+@every_isa
+@every_bad
+def test_a_filter_s_outlier_keeps_to_its_channel(isa, bad):
+    x, weight, bias, dy = arrays(*CASES[0])
+    spoilt = weight.copy()
+    spoilt[3, 5, 1, 2] = bad
+    with use_isa(isa):
+        y, clean = (ops.conv2d(x, filters, bias, padding=1) for filters in (spoilt, weight))
+        dx, clean_dx = (ops.conv2d_backward_input(dy, filters, x.shape, padding=1) for filters in (spoilt, weight))
+    assert_array_equal(np.delete(y, 3, axis=1), np.delete(clean, 3, axis=1))
+    assert_array_equal(np.delete(dx, 5, axis=1), np.delete(clean_dx, 5, axis=1))
+
+
 def signs(shape):
     """Pixels of 1 and -1: all peaks are 1."""
     return np.random.default_rng(5).choice([-1, 1], shape).astype(np.float32)

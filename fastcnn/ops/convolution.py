@@ -22,9 +22,16 @@ def conv2d(
 
     ``OH = (H + 2*padding - dilation*(KH - 1) - 1) // stride + 1``. `algorithm` is "direct" or "im2col", which give the
     same sums, added in the same order; "winograd", for 3x3 and 5x5 filters with stride 1, dilation 1 and padding less
-    than the filter, which multiplies up to 4.6 times less and, in float32, rounds about twice as much: on ordinary data
-    by up to 5e-6 of the largest output (csrc/winograd.inc says what isn't ordinary); or "auto", the fastest of the
-    three, in float64 never Winograd's. `conv2d_algorithm` tells which that is.
+    than the filter, which multiplies up to 4.6 times less; or "auto", the fastest of the three, in float64 never
+    Winograd's. `conv2d_algorithm` tells which that is.
+
+    Where "auto" means Winograd's method it is off float64, on normally distributed float32 of up to 256 channels, by up
+    to 5e-6 of the largest output ("direct": 2.5e-6). Outputs that don't read an outlier stay as exact as that: an image
+    whose pixels differ too much in size, or are infinite or NaN, goes the direct way, with its bits. That is decided
+    from the image alone (csrc/winograd_range.inc says how), so its bits don't depend on its batch. "winograd" by name
+    measures nothing: a pixel is off by up to 1e-6 of itself in all outputs of its tile, and a NaN spoils them.
+    A filter's outlier keeps to its own output channel, but there may put the border, which doesn't read it, off by 1e-6
+    of itself times the largest pixel.
 
     >>> x, weight = np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2))
     >>> conv2d(x, weight)
@@ -64,7 +71,9 @@ def conv2d_backward_weight(
 ) -> Array:
     """Gradient of `conv2d` with respect to weight: dy (N, O, OH, OW), x (N, C, H, W) -> weight_shape (O, C, KH, KW).
 
-    "winograd" rounds here as csrc/winograd_weight.inc says.
+    Where "auto" means Winograd's method it is off by up to 5e-6 of the largest ("direct": 1.5e-6); a batch with an
+    image or a gradient that is unfit for it, as `conv2d` says, goes the direct way. Infinities and NaN show in the
+    weights that read them, and in no others.
 
     >>> conv2d_backward_weight(np.ones((1, 1, 2, 2)), np.arange(9.0).reshape(1, 1, 3, 3), (1, 1, 2, 2))
     array([[[[ 8., 12.],
