@@ -167,12 +167,8 @@ class Layer:
             return run_forward(self, arrays if self.takes_many else arrays[0], None)[0]
         except DTypeError:
             dtypes = {parameter.dtype.name for parameter in self.parameters()}
-            given = {array.dtype for array in arrays}
-            if (
-                len(dtypes) != 1
-                or dtypes == {dtype.name for dtype in given}
-                or {dtype.kind for dtype in given} != {"f"}
-            ):
+            floats = {array.dtype.name for array in arrays if array.dtype.kind == "f"}
+            if len(dtypes) != 1 or not floats or dtypes == floats:
                 raise
             [dtype] = dtypes
             raise DTypeError(
