@@ -16,7 +16,7 @@ from fastcnn import _core
 from fastcnn.cpus import available_cpus
 from fastcnn.errors import ConfigError
 
-__version__ = "0.6.0"
+__version__ = "0.7.0"
 
 
 def _environment_count(name: str) -> int | None:
