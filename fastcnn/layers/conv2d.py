@@ -29,8 +29,8 @@ class Conv2d(Layer):
         algorithm: ``"auto"``, the fastest for the shape; or one by name: ``"direct"``, ``"im2col"``, ``"winograd"``
             (3x3 or 5x5 filters, stride 1), see `fastcnn.ops.conv2d`. In float32 ``"auto"`` may be off float64 by 5e-6
             of the largest output (``"direct"``: 2.5e-6), never because of outliers that an output doesn't read; after
-            three steps of Gorgonia's network the cost is off by 1e-7 of it (``"direct"``: 1e-8, PyTorch: 3e-7). Without
-            Winograd's rounding: ``"direct"``, or for all of a model ``model.convolve("direct")``.
+            three steps of Gorgonia's network its cross-entropy is off by 1e-7 (``"direct"``: 1e-8, PyTorch: 3e-7).
+            Without Winograd's rounding: ``"direct"``, or for all of a model ``model.convolve("direct")``.
         weight_init: What the weight starts with, see `fastcnn.init`; `glorot_normal` if not given.
         bias_init: What the bias starts with; zeros if not given.
         name: For messages and summaries; a model gives one if you don't.
