@@ -377,3 +377,12 @@ def test_by_name_winograd_keeps_its_limits():
     x[0, 3, 4, 5] = np.nan
     y = ops.conv2d(x, weight, padding=1, algorithm="winograd")
     assert np.isnan(y).sum() > 20 * 9
+
+
+@every_isa
+def test_small_pixels_in_the_first_strip_count(isa):
+    x, weight = signs((1, *STRIPS[1:])), reals(np.random.default_rng(1), (48, 40, 3, 3), np.float32)
+    x[:, :, :16] /= 300
+    with use_isa(isa):
+        y, direct = (ops.conv2d(x, weight, padding=1, algorithm=algorithm) for algorithm in ("auto", "direct"))
+    assert_array_equal(y, direct)
