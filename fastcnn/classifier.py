@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from fastcnn import ops
 from fastcnn.architecture import Classes
 from fastcnn.data import scale_pixels
+from fastcnn.data.samples import FORMS, target_rows
+from fastcnn.data.style import STYLES
 from fastcnn.data.transforms import SCALINGS
 from fastcnn.errors import DataError
 from fastcnn.layers import Layer, Softmax
@@ -30,6 +33,8 @@ class Classifier:
         scaling: Of the pixels, see `fastcnn.data.pixel_table`.
         input_shape: Channels, height and width of the images.
         classes: How many there are.
+        style: Of the images that it learnt, see `fastcnn.data.style_of`; None if its file doesn't tell.
+        taught: What it was taught to give the right class, and each of the others, as shares: (1, 0), or less sure.
     """
 
     path: Path
@@ -37,6 +42,28 @@ class Classifier:
     scaling: str
     input_shape: tuple[int, ...]
     classes: int
+    style: str | None = None
+    taught: tuple[float, float] = (1.0, 0.0)
+
+    @property
+    def scale(self) -> str:
+        """What sureness means here, in words; empty if it is the probability itself."""
+        top, floor = self.taught
+        if (top, floor) == (1.0, 0.0):
+            return ""
+        taught = f"100 % is what the model was taught to give the right class, {top:.1%}"
+        return f"sureness: {taught}; 0 % stands for {floor:.1%}"
+
+    def sureness(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities ``(N, classes)`` on the scale of what was taught: 1 is as sure as it learnt to be.
+
+        A network that learns the shares top and floor of `taught` gives no class much more than top: with Gorgonia's
+        targets 0.9 and 0.1 that is 0.9 / 1.8 = 50 %. So each becomes ``(p - floor) / (top - floor)``, from 0 to 1.
+        Where the targets were 1 and 0 that is the probability itself.
+        """
+        top, floor = self.taught
+        scaled: NDArray[np.float64] = ((probabilities - floor) / (top - floor)).clip(0, 1)
+        return scaled
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """What the model makes of images ``(N, C, H, W)``: ``(N, classes)``, each row adds up to 1.
@@ -96,7 +123,24 @@ def load_classifier(
     shape = model.output_shape((1, *model.input_shape))
     if model.several or len(shape) != 2 or shape[1] < 2:
         raise DataError(f"{who}: expected a model with one output (N, classes), got {shape}; use another model")
-    return Classifier(path, model, scaling, model.input_shape, shape[1])
+    style = file.metadata.get("style")
+    taught = _taught(file.metadata, shape[1])
+    return Classifier(path, model, scaling, model.input_shape, shape[1], style if style in STYLES else None, taught)
+
+
+def _taught(metadata: dict[str, Any], classes: int) -> tuple[float, float]:
+    """The shares of the right class and of each other that the targets in a file's metadata come to.
+
+    A run has them in its recipe; in other files they may stand by themselves, as ``"targets"``. Gorgonia's cost, the
+    product, has no such balance: it is the lower, the surer a network is.
+    """
+    recipe = metadata.get("recipe")
+    entries = {**(recipe if isinstance(recipe, dict) else {}), **metadata}
+    targets = entries.get("targets")
+    if targets not in FORMS or entries.get("loss") == "product":
+        return 1.0, 0.0
+    right, *others = target_rows(targets, classes, "float64")[0].tolist()
+    return right / (right + sum(others)), others[0] / (right + sum(others))
 
 
 def _file_of(path: Path) -> Path:

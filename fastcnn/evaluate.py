@@ -15,7 +15,7 @@ from fastcnn.data import Dataset, contact_sheet, load_dataset, save_png
 from fastcnn.data.transforms import check_labels
 from fastcnn.errors import ConfigError
 from fastcnn.layer_classes import layer_classes
-from fastcnn.options import Command, OwnLayers, RunOrFile, Scaling, full_path, whole_number
+from fastcnn.options import Command, OwnLayers, RunOrFile, Scaling, png_file, whole_number
 from fastcnn.tables import table
 from fastcnn.terminal import Terminal, say, say_json
 
@@ -45,7 +45,7 @@ class Mistake:
         index: Its place in the data set.
         label: What it is.
         prediction: What it was taken for.
-        probability: Of the prediction, in the model's view.
+        probability: Of the prediction, in the model's view: how sure it is, see `Classifier.sureness`.
     """
 
     index: int
@@ -95,16 +95,6 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m fastc
     return exit_code_of(command)
 
 
-def _picture(text: str) -> Path:
-    """The path of a PNG that can be: whatever else is in the way of that shows before the work, not after it."""
-    path = full_path(text)
-    if path.suffix.lower() != ".png":
-        raise typer.BadParameter(f"expected a name that ends in .png, got {text!r}")
-    if not path.parent.is_dir():
-        raise typer.BadParameter(f"expected a file in a folder that exists, got {text!r}")
-    return path
-
-
 @app.command(cls=Command)
 def parse(
     model: RunOrFile,
@@ -131,7 +121,7 @@ def parse(
         int, typer.Option(parser=whole_number(0), metavar="N", help="How many of the worst mistakes to show.")
     ] = 10,
     sheet: Annotated[
-        Path | None, typer.Option(parser=_picture, metavar="FILE.png", help="Draw these mistakes into a picture.")
+        Path | None, typer.Option(parser=png_file, metavar="FILE.png", help="Draw these mistakes into a picture.")
     ] = None,
     scaling: Scaling = None,
     layers: OwnLayers = None,
@@ -149,7 +139,7 @@ def evaluate(options: Options) -> int:
     with downloads_shown(Terminal(stderr=options.json)) as progress:
         data = load_dataset(options.dataset, options.data_dir, progress, transpose=options.transpose)
     check_labels(data.test_labels, classifier.classes, f"evaluate {str(classifier.path)!r}")
-    verdict = judge(classifier.probabilities(data.test_images), data.test_labels)
+    verdict = judge(classifier.sureness(classifier.probabilities(data.test_images)), data.test_labels)
     worst = verdict.mistakes[: options.mistakes]
     if options.sheet and worst:
         save_png(options.sheet, _sheet(worst, data))
@@ -159,6 +149,8 @@ def evaluate(options: Options) -> int:
     say(
         f"model  {str(classifier.path)!r}\ndata   {data.origin}\n\n{_confusion(verdict)}\n\n{_mistakes(verdict, worst)}"
     )
+    if classifier.scale and worst:
+        say(f"\n{classifier.scale}")
     if options.sheet:
         drawn = f"these are drawn in {str(options.sheet)!r}" if worst else "so there is no sheet of mistakes"
         say(f"\n{drawn}")

@@ -53,6 +53,16 @@ def full_path(text: str) -> Path:
         raise typer.BadParameter(str(error)) from None
 
 
+def png_file(text: str) -> Path:
+    """A parser for typer of a PNG to write: whatever is in its way shows before the work, not after it."""
+    path = full_path(text)
+    if path.suffix.lower() != ".png":
+        raise typer.BadParameter(f"expected a name that ends in .png, got {text!r}")
+    if not path.parent.is_dir():
+        raise typer.BadParameter(f"expected a file in a folder that exists, got {text!r}")
+    return path
+
+
 def _run_or_file(text: str) -> str:
     if not text:
         raise typer.BadParameter("expected the folder of a run or the file of a model, got ''")

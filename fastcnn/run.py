@@ -21,6 +21,7 @@ from fastcnn.console import (
 )
 from fastcnn.data import Dataset, DeviceImages, check, load_dataset
 from fastcnn.data.samples import ImageSamples, Samples
+from fastcnn.data.style import style_of
 from fastcnn.errors import ConfigError, CudaError, DataError, FastcnnError
 from fastcnn.layers.arguments import choice
 from fastcnn.metrics import in_json
@@ -117,7 +118,11 @@ class Run:
         parts = build(settings, self.options.device)
         self.trainer = Trainer(*parts, batch_size=settings.batch_size, shuffle=settings.shuffle)
         self.trainer.callbacks = [self.folder, self.report, *([] if self.options.quiet else [CompileReport()])]
-        self.folder.metadata = {"scaling": settings.scaling, "recipe": _recipe(settings)}
+        self.folder.metadata = {
+            "scaling": settings.scaling,
+            "style": style_of(data.train_images),
+            "recipe": _recipe(settings),
+        }
         first, form = slice(settings.limit), (settings.dtype, settings.scaling, settings.targets, settings.classes)
         self.training = self._placed(ImageSamples(data.train_images[first], data.train_labels[first], *form))
         self.test = self._placed(ImageSamples(data.test_images, data.test_labels, *form))

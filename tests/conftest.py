@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import fastcnn as fc
+
 # Fast and the same on every run. `--hypothesis-profile=thorough` looks at new cases, many more of them; `quick` is for
 # builds that run slowly, such as those with sanitizers.
 settings.register_profile("fastcnn", max_examples=60, derandomize=True, deadline=None, database=None)
@@ -48,3 +50,29 @@ def data_dir():
     if not folder:
         pytest.skip("FASTCNN_DATA_DIR is not set")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def trained_file(tmp_path_factory):
+    """The file of a network that learnt the sample's digits in a few seconds."""
+    from fastcnn import recipes
+    from fastcnn.data import ImageSamples, load_dataset
+
+    settings = recipes.recipe("fast", epochs=4)
+    digits = load_dataset("sample")
+    form = settings.dtype, settings.scaling, settings.targets
+    samples = ImageSamples(digits.train_images, digits.train_labels, *form)
+    trainer = fc.Trainer(*recipes.build(settings), batch_size=settings.batch_size)
+    trainer.schedule = recipes.schedule_of(settings, len(samples))
+    trainer.fit(samples, epochs=settings.epochs)
+    path = tmp_path_factory.mktemp("trained") / "model.safetensors"
+    fc.save(trainer.model, path, {"scaling": settings.scaling, "style": "mnist", "targets": settings.targets})
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(trained_file):
+    """That network, as predict uses it."""
+    from fastcnn.classifier import load_classifier
+
+    return load_classifier(trained_file)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastcnn.data.check import check
 from fastcnn.data.dataset import Dataset
-from fastcnn.data.digits import mnist_style
+from fastcnn.data.digits import mnist_row, mnist_style
 from fastcnn.data.download import fetch_mnist
 from fastcnn.data.idx import read_idx, write_idx
 from fastcnn.data.images import read_images
@@ -34,6 +34,7 @@ __all__ = [
     "contact_sheet",
     "fetch_mnist",
     "load_dataset",
+    "mnist_row",
     "mnist_style",
     "pixel_table",
     "read_idx",

@@ -149,7 +149,7 @@ class ImageSamples:
         self.form = choice(targets, FORMS, "ImageSamples: targets")
         self.classes = whole(classes, "ImageSamples: classes")
         self.numbers = pixel_table(self.scaling, self.dtype)
-        self.rows = _rows_of(self.form, self.classes, self.dtype)
+        self.rows = target_rows(self.form, self.classes, self.dtype)
         if self.images.dtype != np.uint8:
             raise DTypeError(f"ImageSamples: expected uint8 images, got {self.images.dtype}; pass the unscaled bytes")
         if self.images.ndim != 4:
@@ -176,7 +176,7 @@ class ImageSamples:
         return labels if self.form == "index" else self.rows[labels]
 
 
-def _rows_of(form: str, classes: int, dtype: str) -> Array:
+def target_rows(form: str, classes: int, dtype: str) -> Array:
     """The targets of each class, ``(classes, classes)``."""
     if form == "soft":
         return soft_targets(np.arange(classes), dtype, classes)

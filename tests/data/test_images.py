@@ -2,7 +2,10 @@
 
 import errno
 import io
+import re
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zlib
 
@@ -11,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, features
 
 from fastcnn.data import read_images, write_idx
 from fastcnn.errors import DataError
@@ -71,6 +74,83 @@ def test_a_photograph_is_turned_as_the_camera_was(read):
     np.testing.assert_array_equal(read(encoded(GREY, exif=orientation)), np.rot90(GREY, -1))
 
 
+LOSSLESS = {"GIF": {}, "BMP": {}, "TIFF": {"compression": "tiff_lzw"}, "WEBP": {"lossless": True}, "PPM": {}, "PCX": {},
+            "TGA": {}, "JPEG2000": {}}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [*LOSSLESS, "AVIF"])
+def test_what_else_pillow_reads_is_read(read, kind):
+    feature = {"WEBP": "webp", "AVIF": "avif", "JPEG2000": "jpg_2000"}.get(kind)
+    if feature and not features.check(feature):
+        pytest.skip(f"this Pillow has no {kind}")
+    image = Image.fromarray(COLOUR).quantize(64) if kind == "GIF" else Image.fromarray(COLOUR)
+    options = LOSSLESS.get(kind, {"quality": 100, "subsampling": "4:4:4"})
+    expected = np.asarray(image.convert("RGB")).astype(int)
+    np.testing.assert_allclose(read(encoded(image, kind, **options)), expected, atol=6 if kind == "AVIF" else 0)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "TIFF"])
+def test_an_animation_or_several_pages_are_refused(read, kind):
+    frames = [Image.fromarray(np.roll(COLOUR, step, axis=1)) for step in range(3)]
+    with pytest.raises(DataError, match="3 pages" if kind == "TIFF" else "an animation of 3"):
+        read(encoded(frames[0], kind, save_all=True, append_images=frames[1:]))
+
+
+def test_sixteen_bits_are_turned_as_the_camera_was(read):
+    orientation = Image.Exif()
+    orientation[0x0112] = 6
+    wide = encoded(GREY.astype(np.uint16) * 256, exif=orientation)
+    np.testing.assert_array_equal(read(wide), np.rot90(GREY, -1))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "I;16"])
+def test_a_large_picture_may_be_read_smaller(tmp_path, mode):
+    small = np.kron(np.tile(GREY, (9, 7)), np.ones((4, 4), np.uint8))[:210, :270]
+    image = Image.fromarray(small)
+    image = Image.fromarray(small.astype(np.uint16) * 256) if mode == "I;16" else image.convert(mode)
+    (tmp_path / "a.png").write_bytes(encoded(image))
+    (full,), (reduced,) = read_images(tmp_path / "a.png"), read_images(tmp_path / "a.png", 60)
+    assert reduced.shape == (53, 68, *full.shape[2:])  # 4 times smaller, what is left over counted in
+    expected = np.asarray(Image.fromarray(full).reduce(4)).astype(int)
+    np.testing.assert_allclose(reduced, expected, atol=1)
+
+
+def black(width, height, channels):
+    """A whole PNG, made without its pixels in memory."""
+    packer, row = zlib.compressobj(1), bytes(width * channels + 1)
+    packed = b"".join([packer.compress(row) for _ in range(height)]) + packer.flush()
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, channels - 1, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+
+
+def most_memory(path):
+    """The largest size, in MB, of a process that reads a picture as predict does; and what it says."""
+    code = (
+        "import sys\nimport fastcnn as fc\n"
+        "try: print([image.shape for image in fc.data.read_images(sys.argv[1], 2000)])\n"
+        "except fc.DataError as error: print(error)\n"
+        "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])"
+    )
+    output = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True).stdout
+    *said, size = output.splitlines()
+    return int(size) / 1000, "\n".join(said)
+
+
+@pytest.mark.parametrize(
+    ("channels", "size", "says"),
+    [
+        (1, (8900, 8900), r"\[\(2225, 2225\)\]"),
+        (3, (7000, 5200), r"\[\(1734, 2334, 3\)\]"),
+        (3, (8900, 8900), "at most 37,500,000 pixels in a PNG in colour, got 8900 x 8900; make it smaller"),
+    ],
+)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for the size of a process")
+def test_no_picture_takes_more_than_300_mb(tmp_path, channels, size, says):
+    (tmp_path / "large.png").write_bytes(black(*size, channels))
+    size, said = most_memory(tmp_path / "large.png")
+    assert re.search(says, said) and size < 300, (size, said)
+
+
 def test_idx_gives_each_of_its_images(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (3, 5, 4), np.uint8)
     for name in ("a", "a.gz"):
@@ -101,8 +181,14 @@ NOISE = np.random.default_rng(0).integers(0, 256, (60, 60, 3), np.uint8)
     [
         (b"", "expected a PNG, JPEG or IDX file, got an empty file"),
         (b"hello\n", "got 68 65 6c 6c 6f 0a"),
-        (encoded(COLOUR, "GIF"), "got 47 49 46 38"),
-        (encoded(COLOUR, "BMP"), "got 42 4d"),
+        (b"\0\0\0\x1cftypheic\0\0\0\0mif1heic", "got HEIC; save it as PNG or JPEG, on an iPhone by"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1miaf", "got HEIC"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0isommp42", "got a video"),
+        (b"\xff\x0a\xfa\x1f", "got JPEG XL"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "got JPEG XL"),
+        (b"%PDF-1.7", "got PDF"),
+        (b"8BPS\0\1", "got Photoshop"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "got SVG"),
         (encoded(NOISE)[:2000], "truncated"),
         (encoded(NOISE, "JPEG")[:1500], "truncated"),
         (encoded(NOISE)[:8], "it is damaged"),
