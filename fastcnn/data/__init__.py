@@ -17,6 +17,7 @@ from fastcnn.data.images import read_images
 from fastcnn.data.mnist import load_dataset
 from fastcnn.data.png import contact_sheet, save_png
 from fastcnn.data.samples import ArraySamples, ImageSamples, Samples
+from fastcnn.data.style import as_it_is, style_of
 from fastcnn.data.transforms import pixel_table, scale_pixels, soft_targets
 from fastcnn.places import cache_dir
 
@@ -29,6 +30,7 @@ __all__ = [
     "DeviceImages",
     "ImageSamples",
     "Samples",
+    "as_it_is",
     "cache_dir",
     "check",
     "contact_sheet",
@@ -42,6 +44,7 @@ __all__ = [
     "save_png",
     "scale_pixels",
     "soft_targets",
+    "style_of",
     "write_idx",
 ]
 
