@@ -12,7 +12,7 @@ import styles
 from fastcnn.data import load_dataset, mnist_row, mnist_style
 from fastcnn.errors import DataError
 
-MANY = int(os.environ.get("FASTCNN_STYLES", "8"))
+MANY = int(os.environ.get("FASTCNN_STYLES", "6"))
 SAMPLE = load_dataset("sample")
 
 
