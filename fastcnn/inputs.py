@@ -17,7 +17,6 @@ from fastcnn.data.digits import FIELD, mnist_row, mnist_style
 from fastcnn.data.images import is_idx, read_images
 from fastcnn.data.style import as_it_is, is_light
 from fastcnn.errors import DataError
-from fastcnn.printable import printable
 
 Bytes = NDArray[np.uint8]
 
@@ -86,25 +85,3 @@ def seen_in(path: str, classifier: Classifier, style: str, row: bool) -> Iterato
                 yield Seen(path, number, picture, digits[:, np.newaxis], True)
         except DataError as error:
             yield DataError(f"predict {name_of(path, number)}: {str(error).partition(': ')[2]}")
-
-
-def thumbnail(picture: Bytes, width: int, height: int) -> Bytes:
-    """A picture within ``(3, height, width)``, on white."""
-    from PIL import Image
-
-    image = Image.fromarray(picture)
-    if image.mode == "RGBA":
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("RGB")
-    scale = min(width / image.width, height / image.height)
-    size = max(1, int(image.width * scale)), max(1, int(image.height * scale))
-    kind = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.BILINEAR
-    field = Image.new("RGB", (width, height), "white")
-    field.paste(image.resize(size, kind, reducing_gap=2), (0, 0))
-    return np.ascontiguousarray(np.asarray(field).transpose(2, 0, 1))
-
-
-def title(path: str) -> str:
-    """The end of a path that is short enough to stand beside a picture."""
-    name = printable(path.rpartition("/")[2], keep="")
-    return name if len(name) <= 18 else f"...{name[-15:]}"

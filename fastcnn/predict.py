@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from fastcnn.classifier import Classifier, load_classifier
 from fastcnn.console import REFUSED, exit_code_of, options_of, run_program
-from fastcnn.data import contact_sheet, save_png
+from fastcnn.data import save_png
 from fastcnn.data.pictures.likeness import is_like, reads_otherwise_turned
 from fastcnn.data.style import STYLES
 from fastcnn.errors import ConfigError, DataError
-from fastcnn.inputs import Seen, seen_in, thumbnail, title
+from fastcnn.inputs import Seen, seen_in
 from fastcnn.layer_classes import layer_classes
 from fastcnn.layers.arguments import choice
 from fastcnn.options import Command, OwnLayers, RunOrFile, Scaling, png_file, whole_number
@@ -29,7 +29,6 @@ from fastcnn.terminal import complain, say, say_json
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 SURE = 0.6  # of 1: an answer below is called unsure
-SHOWN, GAP = 112, 6  # pixels, the height of a picture in --show, and what is between two
 DIGITS = 10
 
 
@@ -147,7 +146,7 @@ def predict(options: Options) -> int:
     if classifier.scale and not options.json:
         complain(f"note: {classifier.scale}")
     if options.show and shown:
-        save_png(options.show, _sheet(shown, classifier.classes))
+        save_png(options.show, _sheet(shown))
     return code
 
 
@@ -207,19 +206,16 @@ def _as_json(seen: Seen, answers: list[Answer], options: Options) -> dict[str, A
     return head | found[0] | {"turned": seen.turned}
 
 
-def _sheet(shown: list[tuple[Seen, list[Answer]]], classes: int) -> NDArray[np.uint8]:
-    """Each picture beside each image that the model saw of it, with the sureness of all classes below."""
-    cells, notes, best, vectors = [], [], [], []
-    for seen, answers in shown:
-        for image, answer in zip(seen.images, answers, strict=True):
-            pixels = np.broadcast_to(image, (3, *image.shape[1:])).transpose(1, 2, 0)
-            views = [thumbnail(np.ascontiguousarray(view), SHOWN, SHOWN) for view in (seen.picture, pixels)]
-            gap = np.full((3, SHOWN, GAP), 255, np.uint8)
-            cells.append(np.concatenate([views[0], gap, views[1]], axis=2))
-            notes.append(f"{title(seen.path)}{' unsure' if answer.doubt else ''}")
-            best.append(answer.best)
-            vectors.append(answer.sureness.round(2))
-    return contact_sheet(np.array(cells), predictions=best, targets=np.array(vectors).reshape(-1, classes), notes=notes)
+def _sheet(shown: list[tuple[Seen, list[Answer]]]) -> NDArray[np.uint8]:
+    """Each picture beside each image that the model saw of it, and how sure it is of all classes."""
+    from fastcnn.seen_sheet import seen_sheet
+
+    cells = [
+        (seen.name, seen.picture, image, answer.sureness, answer.doubt)
+        for seen, answers in shown
+        for image, answer in zip(seen.images, answers, strict=True)
+    ]
+    return seen_sheet(*zip(*cells, strict=True))
 
 
 if __name__ == "__main__":

@@ -52,6 +52,8 @@ CALLS = {
     "check": (fc.data.check, bytes_(4, 1, 5, 5), CLASSES),
     "scale_pixels": (lambda images: scale_pixels(images, "unit", "float32"), bytes_(2, 3)),
     "soft_targets": (lambda labels: soft_targets(labels, "float32"), CLASSES),
+    "mnist_style": (fc.data.mnist_style, bytes_(9, 9)),
+    "mnist_row": (fc.data.mnist_row, bytes_(9, 9)),
     "write_idx": (lambda array: write_idx("/no/such/folder/file", array), bytes_(4)),
     "save_png": (lambda images: save_png("/no/such/folder/picture.png", images), bytes_(4, 4)),
     "contact_sheet": (lambda images, labels: contact_sheet(images, labels, ROWS), bytes_(4, 1, 5, 5), CLASSES),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcnn.backends.arrays import unmasked
 from fastcnn.data.pictures.digits import Digit, digits_in, weight
 from fastcnn.data.pictures.frame import FIELD as FIELD
 from fastcnn.data.pictures.frame import centred, framed
@@ -167,6 +168,7 @@ def _seen(image: Bytes, who: str) -> tuple["Image", _Look, list[Digit]]:
     """The picture without transparency, what is seen of it, and the digits in it."""
     from PIL import Image
 
+    unmasked(who, "image", image)
     if image.dtype != np.uint8:
         raise DTypeError(f"{who}: expected a uint8 image, got {image.dtype}; pass the unscaled bytes")
     if image.size == 0 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))):

@@ -140,7 +140,7 @@ def _captions(
 def _write(draw: "ImageDraw", corner: tuple[int, int], lines: Sequence[Line]) -> None:
     left, top = corner
     for text, colour, size in lines:
-        draw.text((left, top), text, colour, _font(size))
+        draw.text((left, top), text, colour, font(size))
         top += round(size * LINE / SMALL)
 
 
@@ -150,10 +150,10 @@ def _write_vector(draw: "ImageDraw", corner: tuple[int, int], vector: NDArray[An
         line, column = divmod(index, NUMBERS_A_LINE)
         text = f"{'[' if index == 0 else ' '}{number:.2g}{']' if index == vector.size - 1 else ''}"
         place = corner[0] + column * NUMBER, corner[1] + line * LINE
-        draw.text(place, text, INK if index == vector.argmax() else GREY, _font(SMALL))
+        draw.text(place, text, INK if index == vector.argmax() else GREY, font(SMALL))
 
 
-def _font(size: int) -> "FreeTypeFont | ImageFont":
+def font(size: int) -> "FreeTypeFont | ImageFont":
     """The font that comes with Pillow; it has one size only where Pillow was built without FreeType."""
     from PIL import ImageFont, features
 
