@@ -53,11 +53,13 @@ def test_import_brings_in_no_heavy_library():
     assert printed(code) == "[]"
 
 
-def test_import_takes_at_most_150_ms_beyond_numpys():
+def test_import_takes_at_most_150_ms_beyond_numpys(tmp_path):
     code = "import time; import numpy; start = time.perf_counter(); import fastcnn; print(time.perf_counter() - start)"
+    compiled = {"PYTHONPYCACHEPREFIX": str(tmp_path), "PYTHONDONTWRITEBYTECODE": ""}  # as after an installation
+    printed(code, **compiled)
     seconds = []
     while not seconds or (min(seconds) >= 0.150 and len(seconds) < 20):
-        seconds.append(float(printed(code)))
+        seconds.append(float(printed(code, **compiled)))
     assert min(seconds) < 0.150, seconds  # whatever else the machine does only adds to it
 
 

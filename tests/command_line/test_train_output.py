@@ -208,7 +208,7 @@ def test_a_run_that_can_t_print_any_more_keeps_what_it_has(digits, monkeypatch, 
 
 def test_metrics_of_an_epoch_without_a_finite_test_cost_hold_null(digits, tmp_path, monkeypatch):
     nothing = judge.Evaluation(20, 0.1, float("nan"))
-    monkeypatch.setattr(judge.Judge, "__call__", lambda *_: nothing)
+    monkeypatch.setattr(judge.Judge, "__call__", lambda *_, **__: nothing)
     assert train("--data-dir", digits, "--epochs", 1, "--run-dir", tmp_path / "run") == 0
     [metrics] = metrics_of(tmp_path / "run")
     assert metrics["test_cost"] is None and metrics["test_accuracy"] == 0.1
