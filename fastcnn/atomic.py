@@ -116,7 +116,9 @@ def _make_like(before: os.stat_result, descriptor: int) -> None:
 def _sync_folder(folder: Path) -> None:
     """Make the new name itself survive a power cut, where the file system offers that."""
     if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        with suppress(OSError):
-            os.fsync(descriptor)
-        os.close(descriptor)
+        with suppress(OSError):  # as where one may write into a folder, but not list it: the file is whole all the same
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
