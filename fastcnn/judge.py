@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcnn import remedies
 from fastcnn.backends.arrays import array_of
 from fastcnn.backends.choice import host
 from fastcnn.data.samples import Batches, Samples, checked_batches, labels_of, validation_of
-from fastcnn.errors import ConfigError, DataError, ShapeError
+from fastcnn.errors import ConfigError, DataError, DTypeError, ShapeError
 from fastcnn.layers.arguments import whole
-from fastcnn.layers.contract import Untouched
+from fastcnn.layers.contract import OTHERS, Untouched, check_takes
 from fastcnn.layers.parameter import Array
 from fastcnn.losses import Loss, run_loss
 from fastcnn.model import Model
@@ -62,7 +63,8 @@ def evaluate(
     Raises:
         DataError: if there are no samples, or a batch is not ``(x, y)``.
         ConfigError: if what should be samples is none.
-        ShapeError: if the metric doesn't give one number for each sample.
+        ShapeError: if the metric doesn't give one number for each sample, or a label is of no class of the model.
+        DTypeError: if these are no real numbers.
 
     >>> model = fc.Sequential(fc.Linear(2, 2))
     >>> model.parameters()[0].data = np.eye(2)                  # the larger input wins
@@ -117,13 +119,24 @@ class Judge:
         if callable(self.metric):
             taken = [part for given in (outputs, targets) for part in (given if isinstance(given, tuple) else (given,))]
             untouched = Untouched(taken if first else ())
+            if first:
+                check_takes(self.metric, ("outputs", "targets"), f"metric: {name_of(self.metric)}")
             values = array_of(self.metric(outputs, targets), "metric", "result")
-            untouched.check("metric", f"{name_of(self.metric)} changed the outputs or the targets")
+            untouched.check("metric", f"{name_of(self.metric)} changed the outputs or the targets, {OTHERS}")
             if values.shape != (count,):
                 raise ShapeError(f"metric: expected a number for each of {count} samples, got shape {values.shape}")
+            if values.dtype.kind not in "fiub":
+                raise DTypeError(f"metric: expected real numbers, got {values.dtype}")
             return values
         if labels is None or isinstance(outputs, tuple) or outputs.ndim != 2 or outputs.shape[1] < 2:
             return None
+        classes = outputs.shape[1]
+        if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+            advice = remedies.for_indices(int(labels.min()), int(labels.max()), classes)
+            raise ShapeError(
+                f"evaluate: labels must be from 0 to {classes - 1}, as the model has {classes} outputs, got "
+                f"{labels.min()} to {labels.max()}; {advice}"
+            )
         right: Array = (outputs.argmax(axis=1) == labels) & ~np.isnan(outputs).any(axis=1)  # argmax stops at a NaN
         return right
 

@@ -24,7 +24,7 @@ from fastcnn.backends.arrays import array_of
 from fastcnn.backends.choice import as_array, beside, host, on_device
 from fastcnn.errors import ConfigError, DTypeError, ShapeError
 from fastcnn.layers.arguments import choice, real
-from fastcnn.layers.contract import Untouched, checked_pair, is_custom
+from fastcnn.layers.contract import OTHERS, Untouched, check_takes, checked_pair, is_custom
 
 Array = NDArray[Any]
 
@@ -47,13 +47,15 @@ class Loss:
     needs_classes: ClassVar[bool] = False  # whether it is a softmax's, which is always 1 over one class
     leaves_alone = False  # whether one of somebody's own was seen to leave its arguments as they are, and
     scales = False  # its backward to heed dlosses
+    reduction = "mean"  # of a subclass whose constructor doesn't call this one
 
     def __init__(self, reduction: str = "mean") -> None:
         self.reduction = choice(reduction, REDUCTIONS, f"{self.who}: reduction")
 
     def __call__(self, logits: Array, target: Array) -> float | Array:
         """The value alone: a float, or with reduction "none" an array ``(N,)``."""
-        return self.forward(logits, target)[0]
+        value: float | Array = run_loss(self, logits, target)[0]
+        return value
 
     def forward(self, logits: Array, target: Array) -> tuple[float | Array, Callable[..., Array]]:
         """The value, and how to go back.
@@ -102,12 +104,17 @@ class Loss:
     def _checked(self, result: Any, logits: Array) -> tuple[Array, Callable[[Array], Array]]:
         """What `per_sample` gave, if it is a loss for each sample and a way back that is the gradient of their sum."""
         losses, backward = checked_pair(result, self.who, PER_SAMPLE)
+        looks = is_custom(self, "per_sample") and not self.scales
+        if looks:
+            check_takes(backward, ("dlosses",), f"{self.who}: the backward that per_sample returns")
         if getattr(losses, "shape", None) != logits.shape[:1]:
             got = getattr(losses, "shape", type(losses).__name__)
             raise ShapeError(
                 f"{self.who}: per_sample must give a loss for each sample, shape {logits.shape[:1]}, got {got}; "
                 "sum over the classes, not over the samples"
             )
+        if losses.dtype.kind not in "fiub":
+            raise DTypeError(f"{self.who}: per_sample must give real numbers, got {losses.dtype}")
 
         def checked_backward(dlosses: Array) -> Array:
             gradient: Array = backward(dlosses)
@@ -121,7 +128,7 @@ class Loss:
                 raise DTypeError(
                     f"{self.who}: its backward must give a gradient of {logits.dtype}, got {gradient.dtype}; cast it"
                 )
-            if is_custom(self, "per_sample") and not self.scales:
+            if looks:
                 first, twice = host(gradient).copy(), host(backward(dlosses * 2))
                 tolerance = 1e-3 * float(abs(first).max(initial=0))
                 if np.isfinite(first).all() and not np.allclose(twice, 2 * first, rtol=1e-3, atol=tolerance):
@@ -200,6 +207,12 @@ class Loss:
         return target if self.takes_indices else one_hot(target, classes, logits.dtype)
 
 
+def has_custom_loss(loss: Loss) -> bool:
+    """Whether somebody else than fastcnn wrote the loss, or one of those that it is made of."""
+    parts = loss.losses if isinstance(loss, MultiLoss) else ()
+    return is_custom(loss) or is_custom(loss, "per_sample") or any(map(has_custom_loss, parts))
+
+
 def run_loss(loss: Loss, outputs: Any, targets: Any) -> tuple[Any, Callable[..., Any]]:
     """``loss.forward``; one of somebody's own must give a pair and leave alone what it takes, which is looked at once.
 
@@ -208,19 +221,26 @@ def run_loss(loss: Loss, outputs: Any, targets: Any) -> tuple[Any, Callable[...,
     """
     if not (is_custom(loss) or is_custom(loss, "per_sample")):
         return loss.forward(outputs, targets)
+    if not loss.leaves_alone:
+        check_takes(loss.forward, ("outputs", "targets"), f"{loss.who}: forward")
+        check_takes(loss.per_sample, ("logits", "target"), f"{loss.who}: per_sample")
     arrays = [part for given in (outputs, targets) for part in (given if isinstance(given, tuple) else (given,))]
     untouched = Untouched([] if loss.leaves_alone else arrays)
     value, backward = checked_pair(loss.forward(outputs, targets), loss.who, FORWARD)
-    untouched.check(loss.who, "its forward changed the outputs or the targets")
+    if not loss.leaves_alone and loss.reduction != "none":
+        check_takes(backward, (), f"{loss.who}: the backward that forward returns")
+    untouched.check(loss.who, f"its forward changed the outputs or the targets, {OTHERS}")
     if np.ndim(host(value)) and loss.reduction != "none":
         raise ShapeError(
             f"{loss.who}: forward must give one number with reduction {loss.reduction!r}, got shape {np.shape(value)}; "
             "add up the losses"
         )
+    if np.asarray(host(value)).dtype.kind not in "fiub":
+        raise ConfigError(f"{loss.who}: forward must give a real number, got {type(value).__name__}")
 
     def checked_backward(*dvalue: Any) -> Any:
         gradient = backward(*dvalue)
-        untouched.check(loss.who, "its backward changed the outputs or the targets")
+        untouched.check(loss.who, f"its backward changed the outputs or the targets, {OTHERS}")
         loss.leaves_alone = True
         return gradient
 

@@ -9,10 +9,9 @@ from fastcnn import gradients, watch
 from fastcnn.backends.choice import host
 from fastcnn.errors import ConfigError, FastcnnError
 from fastcnn.layers import Training
-from fastcnn.layers.contract import is_custom
 from fastcnn.layers.layer import has_custom, within
 from fastcnn.layers.parameter import Array, Parameter
-from fastcnn.losses import Loss, run_loss
+from fastcnn.losses import Loss, has_custom_loss, run_loss
 from fastcnn.model import Model
 from fastcnn.optim import Optimizer
 
@@ -74,7 +73,7 @@ def train_step(model: Model, loss: Loss, optimizer: Optimizer, x: Array, y: Any)
         if not math.isfinite(cost):
             raise _explained(model, x, step, cost)
         gradient = loss_backward()
-    custom = model.has_custom_layers or is_custom(loss) or is_custom(loss, "per_sample")
+    custom = model.has_custom_layers or has_custom_loss(loss)
     if custom:
         gradients.mark(optimizer.parameters, wholly=not optimizer.saw_gradients)
     backward(gradient)

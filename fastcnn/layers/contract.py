@@ -1,11 +1,12 @@
 """Hold what people write, layers and losses, to its promises: the first time that it runs, with a word on the mistake.
 
 What fastcnn has itself is trusted. Of a layer of somebody's own, every forward must give a pair; the rest is looked at
-once for each shape of a sample, in training and in evaluation. The other calls cost nothing more.
+once for each shape of a sample, in training and in evaluation. Later calls are held to their shapes, at no cost.
 """
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,11 @@ from fastcnn.errors import ConfigError, ShapeError
 SEEN = "_fastcnn_seen"  # attribute of a layer: in which mode it was looked at, and with samples of which shapes
 FORWARD = "forward must return a pair (y, backward), where backward(dy) gives dx, the gradient of the input"
 
+COPY = "work on a copy: x = x + 1 and not x += 1"
+COPY_WEIGHT = "that is for the optimizer; work on a copy: w = self.w.data / 2 and not w /= 2"
+OTHERS = "which others read, too"
+
+Shape = tuple[int, ...]
 Forward = tuple[Any, Callable[..., Any]]
 
 
@@ -31,13 +37,68 @@ class Untouched:
         writable = (array for array in arrays if isinstance(array, np.ndarray) and array.flags.writeable)
         self.kept = [(array, array.copy()) for array in writable]
 
-    def check(self, who: str, what: str) -> None:
+    def check(self, who: str, what: str, remedy: str = COPY) -> None:
         """Raise a ConfigError if one has changed, with all of them put back."""
-        if all(np.array_equal(array, before, equal_nan=array.dtype.kind == "f") for array, before in self.kept):
-            return
+        if self.changed():
+            self.put_back()
+            raise ConfigError(f"{who}: {what}; {remedy}")
+
+    def changed(self) -> list[Any]:
+        """Those that are another than they were."""
+        return [
+            array for array, before in self.kept if not np.array_equal(array, before, equal_nan=array.dtype.kind == "f")
+        ]
+
+    def put_back(self) -> None:
+        """Make all of them what they were."""
         for array, before in self.kept:
             array[...] = before
-        raise ConfigError(f"{who}: {what}, which others read, too; work on a copy: x = x + 1 and not x += 1")
+
+
+def look_at(call: Callable[[Any], Any], given: Any, who: str, what: str) -> Any:
+    """``call(given)`` with arrays that can't be written into: even a change to what was there already is noticed.
+
+    Raises:
+        ConfigError: if it does write into them.
+    """
+    views = tuple(map(_read_only, given)) if isinstance(given, tuple) else _read_only(given)
+    try:
+        return call(views)
+    except ValueError as error:
+        if "read-only" not in str(error):
+            raise
+        raise ConfigError(f"{who}: {what}, or another array that is read-only; {COPY}") from error
+
+
+def _read_only(array: Any) -> Any:
+    if not isinstance(array, np.ndarray):
+        return array
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _returned(result: Any, given: Any) -> Any:
+    """What a look gave: a view of what was given may be written into again, if that may."""
+    for array in result if isinstance(result, tuple) else (result,):
+        for whole in given if isinstance(given, tuple) else (given,):
+            both = isinstance(array, np.ndarray) and isinstance(whole, np.ndarray)
+            if both and not array.flags.writeable and whole.flags.writeable and np.may_share_memory(array, whole):
+                with suppress(ValueError):  # of a view that is made of others
+                    array.flags.writeable = True
+    return result
+
+
+def check_takes(function: Callable[..., Any], arguments: Sequence[str], who: str) -> None:
+    """Raise a ConfigError if a function of somebody's own can't be called with these arguments, by position."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # it says nothing of its arguments
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        raise ConfigError(f"{who} is called with ({', '.join(arguments)}), but takes {signature}") from None
 
 
 def check_signature(layer: Any) -> None:
@@ -66,36 +127,53 @@ def run_forward(layer: Any, x: Any, training: Any) -> Forward:
         return result
     inputs = x if layer.takes_many else (x,)
     case = (training is None, *(part.shape[1:] for part in inputs))
-    seen: set[Any] = vars(layer).setdefault(SEEN, set())
+    seen: dict[Any, Shape | None] = vars(layer).setdefault(SEEN, {})
     if case in seen:
-        return checked_pair(layer.forward(x, training), layer.who, FORWARD, training is None)
+        y, backward = checked_pair(layer.forward(x, training), layer.who, FORWARD, training is None)
+        if (sample := seen[case]) is not None:
+            _check_shape(layer, y, (*inputs[0].shape[:1], *sample))
+        return y, backward
     check_signature(layer)
     untouched = Untouched(inputs)
-    y, backward = checked_pair(layer.forward(x, training), layer.who, FORWARD, training is None)
-    untouched.check(layer.who, "forward changed its input")
+    parameters = [] if any(before[0] == case[0] for before in seen) else layer.parameters()
+    weights = Untouched(parameter.data for parameter in parameters)
+    result = look_at(lambda given: layer.forward(given, training), x, layer.who, f"forward changed its input, {OTHERS}")
+    y, backward = checked_pair(result, layer.who, FORWARD, training is None)
+    untouched.check(layer.who, f"forward changed its input, {OTHERS}")
+    _returned(y, x)
+    changed = weights.changed()
+    if training is None:
+        weights.check(layer.who, "forward changed the values of a parameter in evaluation", COPY_WEIGHT)
     shapes = tuple(part.shape for part in inputs)
     promised = tuple(layer.output_shape(shapes if layer.takes_many else shapes[0]))
+    _check_shape(layer, y, promised)
+    if backward is not None:
+        check_takes(backward, ("dy",), f"{layer.who}: the backward that forward returns")
+    sample = promised[1:] if promised[:1] == shapes[0][:1] else None
+    if training is None:
+        seen[case] = sample
+        return y, backward
+
+    def watched_backward(dy: Any) -> Any:
+        untouched_dy = Untouched(dy if isinstance(dy, tuple) else (dy,))
+        dx = look_at(backward, dy, layer.who, f"backward changed its dy or the input of forward, {OTHERS}")
+        untouched_dy.check(layer.who, f"backward changed its dy, {OTHERS}")
+        untouched.check(layer.who, f"backward changed the input of forward, {OTHERS}")
+        if any(np.any(one.grad) for one in parameters if any(one.data is values for values in changed)):
+            weights.check(layer.who, "forward changed the values of a parameter that is trained", COPY_WEIGHT)
+        seen[case] = sample
+        return _returned(_returned(dx, dy), x)
+
+    return y, watched_backward
+
+
+def _check_shape(layer: Any, y: Any, promised: Shape) -> None:
     got = getattr(y, "shape", promised)  # models complain themselves of what is no array of their dtype
     if got != promised:
         raise ShapeError(
             f"{layer.who}: its output_shape says {promised}, but its forward gave {got}; "
             "write output_shape(self, input_shape), or mend forward"
         )
-    if backward is None:
-        seen.add(case)
-        return y, backward
-
-    def watched_backward(dy: Any) -> Any:
-        untouched_dy = Untouched(dy if isinstance(dy, tuple) else (dy,))
-        dx = backward(dy)
-        untouched_dy.check(layer.who, "backward changed its dy")
-        untouched.check(layer.who, "backward changed the input of forward")
-        seen.add(case)
-        return dx
-
-    if training is None:
-        seen.add(case)
-    return y, watched_backward
 
 
 def checked_pair(result: Any, who: str, expected: str, may_lack_backward: bool = False) -> Forward:

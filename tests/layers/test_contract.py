@@ -148,7 +148,7 @@ def test_a_forward_that_changes_its_input_is_named_and_the_input_put_back():
 
 
 @pytest.mark.parametrize(
-    ("forward", "says"), [(add_to_dy, "backward changed its dy"), (add_to_x_later, "backward changed the input of")]
+    ("forward", "says"), [(add_to_dy, "backward changed its dy"), (add_to_x_later, "backward changed .*the input of")]
 )
 def test_a_backward_that_changes_what_others_read_is_named(forward, says):
     with pytest.raises(fc.ConfigError, match=f"^Mine 'mine1': {says}.* work on a copy"):
