@@ -1,7 +1,11 @@
 """State in a layer: a model that a file would lose something of is not saved, and the attribute is named."""
 
 import random
+from array import array
 from collections import deque
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +21,25 @@ X, Y = np.eye(4, dtype=np.float32), np.array([0, 1, 0, 1])
 class Stats:
     def __init__(self):
         self.mean, self.itself = np.zeros(4), self
+
+
+class Slots:
+    __slots__ = ("mean",)
+
+    def __init__(self):
+        self.mean = 0.0
+
+
+@dataclass(slots=True)
+class Point:
+    mean: object = 0.0
+
+
+class Counts:
+    calls = 0
+
+    def __call__(self):
+        self.calls += 1
 
 
 class Keeps(fc.Layer):
@@ -64,6 +87,16 @@ KINDS = {
     "a set": (set, lambda layer, x: layer.state.add(1), "state"),
     "lists in dicts": (lambda: {"a": [[0]]}, lambda layer, x: layer.state["a"][0].append(2), "state.a.0.1"),
     "an object": (Stats, lambda layer, x: setattr(layer.state, "mean", x[0]), "state.mean"),
+    "slots": (Slots, lambda layer, x: setattr(layer.state, "mean", 1.0), "state.mean"),
+    "slots of a dataclass": (Point, lambda layer, x: setattr(layer.state, "mean", x[0]), "state.mean"),
+    "a function with a memory": (Counts, lambda layer, x: layer.state(), "state.calls"),
+    "bytes": (lambda: bytearray(2), lambda layer, x: layer.state.append(1), "state.bytes"),
+    "Python's array": (lambda: array("d", [0.0]), lambda layer, x: layer.state.append(1.0), "state.bytes"),
+    "a seed": (
+        lambda: np.random.SeedSequence(0),
+        lambda layer, x: layer.state.spawn(1),
+        "state.state.n_.*",
+    ),
     "a generator": (lambda: np.random.default_rng(0), lambda layer, x: layer.state.random(), "state.state.state.state"),
     "an old generator": (lambda: np.random.RandomState(0), lambda layer, x: layer.state.rand(), "state.state.*"),
     "Python's generator": (lambda: random.Random(0), lambda layer, x: layer.state.random(), "state.state.*"),
@@ -164,6 +197,25 @@ def test_constants_and_what_is_named_transient_are_saved(tmp_path):
     save_checkpoint(tmp_path / "model", trainer)
     again = fc.load(tmp_path / "model", {"Window": Window})
     assert (again(X) == trainer.model(X)).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "use"),
+    [(lambda: Path("a", "b"), str), (lambda: lru_cache(lambda key: key), lambda cached: cached(1)), (lambda: abs, id)],
+    ids=["a path and its text", "a function and its cache", "a function"],
+)
+def test_what_is_only_remembered_to_be_faster_is_no_state(tmp_path, make, use):
+    trainer = trainer_of(kept(make, lambda layer, x: use(layer.state))())
+    trainer.fit(X, Y)
+    fc.save(trainer.model, tmp_path / "model")
+
+
+def test_a_single_name_is_transient_too(tmp_path):
+    layer = kept(lambda: 0, add)()
+    type(layer).transient = "state"
+    trainer = trainer_of(layer)
+    trainer.fit(X, Y)
+    fc.save(trainer.model, tmp_path / "model")
 
 
 def test_an_argument_that_comes_back_as_another_is_noticed(tmp_path):
