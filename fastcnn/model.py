@@ -65,7 +65,7 @@ class Model(Layer):
         name: str | None,
     ) -> None:
         self.name = name
-        self.layers = list(layers)
+        self.layers = tuple(layers)
         self.sources = list(sources)
         self.outputs = tuple(outputs)
         self.several = several

@@ -151,7 +151,9 @@ class Optimizer:
             DTypeError: if one is masked.
             ConfigError: if the steps are no whole number.
         """
-        arrays = {name: array_of(values, self.who, name) for name, values in state.items()}
+        if not isinstance(state, Mapping):
+            raise ConfigError(f"{self.who}: expected a dict of arrays by name, got {type(state).__name__}")
+        arrays = {name: array_of(values, self.who, str(name)) for name, values in state.items()}
         expected = {name: array.shape for name, array in self.state_dict().items()}
         got = {name: array.shape for name, array in arrays.items()}
         if got != expected:

@@ -23,6 +23,8 @@ def for_shape(got: Shape, wanted: Shape) -> str:
     sample = got[1:]
     if len(wanted) == 3 and sample == wanted[1:] and wanted[0] == 1:
         return "use x[:, None], which adds the channel"
+    if len(wanted) == 3 and got == wanted[1:] and wanted[0] == 1:
+        return "use x[None, None], a batch of one image with one channel"
     if got == wanted:
         return "use x[None], a batch of one"
     if len(wanted) == 3 and sample == (*wanted[1:], wanted[0]):

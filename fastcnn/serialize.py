@@ -245,7 +245,7 @@ def _path(what: str, path: str | os.PathLike[str]) -> str:
     try:
         return os.fsdecode(path)
     except TypeError:
-        raise ConfigError(f"{what}: expected the path of a file, got {type(path).__name__} {path!r:.60}") from None
+        raise ConfigError(f"{what}: expected the path of a file, got {type(path).__name__}") from None
 
 
 def _read(

@@ -157,12 +157,14 @@ def test_evaluation_keeps_no_array_longer_than_needed():
         def __del__(self):
             Counted.alive -= 1
 
-    Counted.most = 0
     x = node = fc.Input(5)
     for _ in range(10):
         node = Counted()(node)
-    fc.Graph(x, node)(np.ones((1, 5), np.float32))
-    assert 1 <= Counted.most <= 3
+    model = fc.Graph(x, node)
+    for at_most in (4, 3):  # the first time each layer is looked at, with a view and a copy of its input
+        Counted.most = 0
+        model(np.ones((1, 5), np.float32))
+        assert 1 <= Counted.most <= at_most
 
 
 def test_dot_names_nodes_shapes_and_edges():

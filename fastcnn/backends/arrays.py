@@ -47,9 +47,14 @@ def real(
 
 def array_of(values: Any, who: str, name: str) -> Array:
     """The values as an array of NumPy's; a DTypeError if they come with a mask, which that would lose."""
-    if type(values) is not np.ndarray:
-        unmasked(who, name, values)
-    return np.asarray(values)
+    if type(values) is np.ndarray:
+        return values
+    unmasked(who, name, values)
+    try:
+        return np.asarray(values)
+    except ValueError as error:  # of rows that differ in length
+        got = type(values).__name__
+        raise ShapeError(f"{who}: {name} must be an array, got a {got} of which NumPy makes none: {error}") from error
 
 
 def holds(dtype: np.dtype[Any], values: Array) -> bool:

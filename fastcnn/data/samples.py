@@ -5,6 +5,7 @@ numbers a batch at a time. Whatever has the four members of `Samples` does as we
 """
 
 from collections.abc import Iterable, Iterator
+from numbers import Number
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -272,8 +273,8 @@ def checked_batches(batches: Batches, when: str) -> Iterator[tuple[Array, Target
 
 
 def _as_targets(y: Any, who: str) -> Targets:
-    """A tuple for several outputs, which may come as a list of arrays; else an array, also of a list of numbers."""
+    """A tuple for several outputs, which may come as a list of arrays; else an array, also of numbers in a sequence."""
     several = isinstance(y, list) and y and all(isinstance(part, np.ndarray) and part.ndim for part in y)
-    if isinstance(y, tuple) or several:
+    if several or (isinstance(y, tuple) and not all(isinstance(part, Number) for part in y)):
         return tuple(array_of(part, who, f"y[{index}]") for index, part in enumerate(y))
     return array_of(y, who, "y")

@@ -111,6 +111,27 @@ class Layer:
     transient: ClassVar[tuple[str, ...]] = ()  # attributes that a file may go without: caches, counters; see save
     takes_many: ClassVar[bool] = False  # whether x, dx and input_shape are tuples of two or more, as in Add
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute, but for what would be lost without a word: training goes through `parameters`.
+
+        Raises:
+            ConfigError: for an array in the place of a parameter, or a layer that a model was not made of.
+        """
+        before = vars(self).get(name)
+        if isinstance(before, Parameter) and not (value is None or isinstance(value, Parameter)):
+            raise ConfigError(
+                f"{self.who}: {name} is a Parameter, which {type(value).__name__} can't take the place of; its values "
+                f"are {name}.data, its gradient is {name}.grad"
+            )
+        if self.is_model and "layers" in vars(self) and isinstance(value, Layer | Parameter):
+            known = [*within(self), *self.parameters()]
+            if not any(value is member for member in known):
+                raise ConfigError(
+                    f"{self.who}: {name} would be neither trained nor saved: a model has the layers that it was made "
+                    "of; make another one with it"
+                )
+        super().__setattr__(name, value)
+
     def forward(self, x: Any, training: Any) -> tuple[Any, Backward]:
         """Compute the output and how to go back.
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastcnn.backends.choice import as_array, backend_of, beside, host, on_device
-from fastcnn.errors import ConfigError, ShapeError
+from fastcnn.errors import ConfigError, DTypeError, ShapeError
 from fastcnn.init import Initialiser, zeros
 from fastcnn.layers.arguments import whole
 from fastcnn.locks import ForkedAnew
@@ -129,6 +129,8 @@ class Parameter:
         values = as_array(values, self.name, which)
         if values.shape != self.shape:
             raise ShapeError(f"{self.name}.{which}: expected shape {self.shape}, got {values.shape}")
+        if values.dtype.kind not in "fiub":
+            raise DTypeError(f"{self.name}.{which}: expected real numbers, got {values.dtype}; cast them")
         target[...] = values
 
     def __repr__(self) -> str:
