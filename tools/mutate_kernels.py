@@ -53,7 +53,7 @@ LIKELIEST = {
     "winograd.inc": "test_ops_winograd.py",
     "winograd_choice.inc": "test_ops_winograd.py",
     "winograd_output.inc": "test_ops_winograd.py",
-    "winograd_range.inc": "test_ops_winograd_outliers.py",
+    "winograd_range.inc": "test_ops_winograd_limits.py",
     "winograd_source.inc": "test_ops_winograd.py",
     "winograd_transform.inc": "test_ops_winograd.py",
     "winograd_weight.inc": "test_ops_winograd_weight.py",

@@ -98,14 +98,26 @@ MUTATIONS = [
     Mutation(
         "outliers: a window of small pixels doesn't count",
         "winograd_range.inc",
-        "all.largest - all.smallest <= (real_bits)WINOGRAD_LOCAL << MANTISSA_BITS",
+        "all.largest - all.smallest <= local",
         "all.largest > 0",
+    ),
+    Mutation(
+        "outliers: what every weight reads doesn't count",
+        "winograd_range.inc",
+        "all.largest - all.inner <= local",
+        "all.largest > 0",
+    ),
+    Mutation(
+        "outliers: x's border counts as what every weight reads",
+        "winograd_weight.inc",
+        "measure_inner(&plan.images, above, before);",
+        "measure_inner(&plan.images, above, 0);",
     ),
     Mutation(
         "outliers: a window of zeros doesn't count",
         "winograd_range.inc",
-        "!(all.zeros && all.largest",
-        "!(0 && all.zeros && all.largest",
+        "!(zeros && all.largest",
+        "!(0 && zeros && all.largest",
     ),
     Mutation(
         "outliers: an infinity is taken",
