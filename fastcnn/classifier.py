@@ -15,12 +15,14 @@ from fastcnn.data.samples import FORMS, target_rows
 from fastcnn.data.style import STYLES
 from fastcnn.data.transforms import SCALINGS
 from fastcnn.errors import DataError
+from fastcnn.footprint import sample_memory
 from fastcnn.layers import Layer, Softmax
 from fastcnn.model import Model
 from fastcnn.serialize import read_model_file
 
 FILES_OF_A_RUN = ("best.safetensors", "last.safetensors")  # the first that is there
-BATCH = 500
+BATCH = 500  # images at a time,
+MEMORY = 2**28  # or as many as take no more bytes than that: a file of a few kilobytes can need 1 GiB for each
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +78,8 @@ class Classifier:
                 f"{str(self.path)!r}: the model takes images {self.input_shape}, channels, height, width, "
                 f"but these are {images.shape[1:]}; use another model, or other images"
             )
-        batches = (images[first : first + BATCH] for first in range(0, len(images), BATCH))
+        batch = min(BATCH, max(1, MEMORY // max(1, sample_memory(self.model))))
+        batches = (images[first : first + batch] for first in range(0, len(images), batch))
         return np.concatenate([np.empty((0, self.classes)), *map(self._of_batch, batches)])
 
     def _of_batch(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -139,7 +142,7 @@ def _taught(metadata: dict[str, Any], classes: int) -> tuple[float, float]:
     targets = entries.get("targets")
     if targets not in FORMS or entries.get("loss") == "product":
         return 1.0, 0.0
-    right, *others = target_rows(targets, classes, "float64")[0].tolist()
+    right, *others = target_rows(targets, classes, "float64", np.zeros(1, int))[0].tolist()
     return right / (right + sum(others)), others[0] / (right + sum(others))
 
 

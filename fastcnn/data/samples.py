@@ -177,11 +177,12 @@ class ImageSamples:
         return labels if self.form == "index" else self.rows[labels]
 
 
-def target_rows(form: str, classes: int, dtype: str) -> Array:
-    """The targets of each class, ``(classes, classes)``."""
+def target_rows(form: str, classes: int, dtype: str, labels: Array | None = None) -> Array:
+    """The targets of some labels, ``(N, classes)``; of each class, if not given."""
+    labels = np.arange(classes) if labels is None else labels
     if form == "soft":
-        return soft_targets(np.arange(classes), dtype, classes)
-    rows = np.eye(classes, dtype=dtype)
+        return soft_targets(labels, dtype, classes)
+    rows = np.equal.outer(labels, np.arange(classes)).astype(dtype)
     return rows * 0.9 + 0.1 / classes if form == "smooth" else rows
 
 
