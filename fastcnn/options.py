@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from fastcnn.atomic import place_to_write
 from fastcnn.data.transforms import SCALINGS
 from fastcnn.errors import ConfigError
 from fastcnn.layers.arguments import choice, whole
@@ -60,6 +61,10 @@ def png_file(text: str) -> Path:
         raise typer.BadParameter(f"expected a name that ends in .png, got {text!r}")
     if not path.parent.is_dir():
         raise typer.BadParameter(f"expected a file in a folder that exists, got {text!r}")
+    try:
+        place_to_write(path)
+    except OSError as error:
+        raise typer.BadParameter(f"expected a file that can be written, got {text!r} ({error.strerror})") from None
     return path
 
 

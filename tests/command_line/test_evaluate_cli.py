@@ -1,6 +1,7 @@
 """python -m fastcnn.evaluate: accuracy, confusions and mistakes, as counted here once more."""
 
 import json
+import os
 import re
 
 import numpy as np
@@ -168,3 +169,20 @@ def test_a_sheet_that_can_t_be_is_refused_before_the_work(sheet, capsys):
     assert main(["no such model", "--sheet", sheet]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: Invalid value for '--sheet': expected a ") and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (os.mkdir, "Is a directory"),
+        (os.mkfifo, "is a named pipe (FIFO), expected a regular file"),
+        (lambda path: path.touch(0o400), "is write-protected"),
+        (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
+    ],
+    ids=["folder", "pipe", "write-protected", "loop"],
+)
+def test_what_a_sheet_can_t_replace_is_refused_before_the_work(tmp_path, capsys, make, why):
+    make(tmp_path / "m.png")
+    assert main(["no such model", "--sheet", str(tmp_path / "m.png")]) == 2
+    error = capsys.readouterr().err
+    assert f"'--sheet': expected a file that can be written, got {str(tmp_path / 'm.png')!r} ({why})" in error
