@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fastcnn.architecture import Classes
+from fastcnn.architecture import Classes, one_line
 from fastcnn.errors import ConfigError, DataError
 from fastcnn.layers.parameter import Array
 from fastcnn.metrics import Progress
@@ -98,5 +98,5 @@ def load_checkpoint(
     try:
         progress = Progress.of(entries)
     except ConfigError as error:
-        raise DataError(f"{who}: damaged ({error}); use another checkpoint") from error
+        raise DataError(f"{who}: damaged ({one_line(error)}); use another checkpoint") from error
     return Checkpoint(file.model, file.arrays, progress, file.metadata)

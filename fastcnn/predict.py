@@ -126,7 +126,7 @@ def parse(
 def predict(options: Options) -> int:
     """Print a line for each image, and return the exit code."""
     classifier = load_classifier(options.model, options.scaling, layer_classes(options.layers))
-    code, shown = 0, []
+    code, answered, shown = 0, False, []
     for path in options.images:
         found = list(seen_in(path, classifier, options.style, options.row))
         good = [each for each in found if isinstance(each, Seen)]
@@ -136,14 +136,14 @@ def predict(options: Options) -> int:
                 complain(f"error: {each}")
                 code = REFUSED
                 continue
-            answer = next(answers)
+            answer, answered = next(answers), True
             if options.show:
                 shown.append((each, answer))
             if options.json:
                 say_json(_as_json(each, answer, options))
             else:
                 say(_as_row(each, answer) if options.row else _as_text(each, answer[0], options.top))
-    if classifier.scale and not options.json:
+    if classifier.scale and answered and not options.json:
         complain(f"note: {classifier.scale}")
     if options.show and shown:
         save_png(options.show, _sheet(shown))

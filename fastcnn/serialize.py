@@ -26,6 +26,7 @@ from fastcnn.architecture import Classes, describe, one_line, rebuild
 from fastcnn.atomic import replacing
 from fastcnn.backends.arrays import array_of
 from fastcnn.backends.choice import host
+from fastcnn.data.formats import why_no_file
 from fastcnn.errors import ConfigError, DataError, DTypeError
 from fastcnn.footprint import sample_memory
 from fastcnn.init import zeros
@@ -257,8 +258,7 @@ def _read(
     who = f"load {path!r}"
     if memory_limit is not None:
         whole(memory_limit, f"{who}: memory_limit")
-    if not os.path.isfile(path):
-        found = "a folder" if os.path.isdir(path) else "nothing of that name" if not os.path.exists(path) else "no file"
+    if found := why_no_file(path):
         raise DataError(f"{who}: expected a safetensors file, got {found}; check the path")
     try:
         with open(path, "rb") as file:  # safetensors says of every file that it can't open that there is none

@@ -6,7 +6,6 @@ import re
 import stat
 import zlib
 from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 HEAD = 512  # bytes that are looked at
@@ -80,7 +79,9 @@ def why_no_file(path: str | os.PathLike[str]) -> str | None:
     ('a device', 'a folder', 'nothing of that name')
     """
     try:
-        mode = Path(path).stat().st_mode
+        mode = os.stat(path).st_mode
+    except PermissionError:
+        return "a folder that may not be entered"
     except (OSError, ValueError):
         return "a link to nothing" if os.path.islink(path) else "nothing of that name"
     return None if stat.S_ISREG(mode) else next((what for holds, what in NOT_FILES if holds(mode)), "no regular file")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcnn.data.formats import why_no_file
 from fastcnn.data.idx import read_idx
 from fastcnn.data.pictures.formats import FORMATS, is_container, named
 from fastcnn.errors import DataError
@@ -56,8 +57,7 @@ def read_images(path: str | os.PathLike[str], longest: int | None = None) -> lis
     [(20, 30, 3)]
     """
     who = f"read_images {os.fspath(path)!r}"
-    if not os.path.isfile(path):
-        found = "a folder" if os.path.isdir(path) else "nothing of that name"
+    if found := why_no_file(path):
         raise DataError(f"{who}: expected an image file, got {found}; check the path")
     return _idx_images(path, who) if is_idx(path) else [_picture(path, who, longest)]
 

@@ -201,16 +201,19 @@ def test_a_model_of_another_size_takes_an_idx_file_of_that_size(tmp_path, seven,
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (None, "nothing of that name"),
+        (None, "got nothing of that name"),
+        ("/dev/zero", "got a device"),
         (b"text", "expected a PNG, JPEG or IDX file"),
         (drawings.encoded(3, drawings.paper)[1][:5000], "damaged or truncated"),
         (drawings.encoded(3, drawings.jpeg)[1][:900], "damaged or truncated"),
         (b"\0\0\x08\x01\0\0\0\x03abc", "got labels"),
     ],
-    ids=["missing", "text", "half a png", "half a jpeg", "labels"],
+    ids=["missing", "endless", "text", "half a png", "half a jpeg", "labels"],
 )
 def test_a_file_without_a_picture_is_refused(model, tmp_path, capsys, content, says):
-    if content is not None:
+    if isinstance(content, str):
+        (tmp_path / "picture").symlink_to(content)
+    elif content is not None:
         (tmp_path / "picture").write_bytes(content)
     assert_refused(capsys, model, tmp_path / "picture", says=says)
 
@@ -223,8 +226,16 @@ def test_a_blank_picture_is_refused_and_the_others_are_classified(model, seven, 
     assert output.count(f"{seven}: 7 (") == 2 and error.count("\n") == 2
 
 
+def test_what_sureness_means_is_said_where_there_is_some(seven, tmp_path, capsys):
+    fc.save(linear_model(), tmp_path / "soft", {"scaling": "unit", "targets": "soft"})
+    assert_refused(capsys, tmp_path / "soft", tmp_path / "absent", says="got nothing of that name")
+    assert predict(tmp_path / "soft", seven) == 0
+    assert capsys.readouterr().err.startswith("note: sureness: 100 % is what the model was taught")
+
+
 def test_a_missing_model_and_missing_arguments_are_refused(tmp_path, seven, capsys):
     assert_refused(capsys, tmp_path / "absent", seven, says="expected a safetensors file, got nothing of that name")
+    assert_refused(capsys, "/dev/zero", seven, says="expected a safetensors file, got a device")
     assert_refused(capsys, seven, seven, says="damaged or no safetensors file")
     assert_refused(capsys, says="Missing argument 'RUN_OR_FILE'")
     assert_refused(capsys, tmp_path, says="Missing argument 'IMAGE'")
