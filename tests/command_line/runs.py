@@ -1,6 +1,8 @@
 """What the tests of `python -m fastcnn.train` share: ways to start a run and to look at it."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 import time
@@ -17,6 +19,20 @@ NAMES = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 
 def train(*arguments):
     return main([str(argument) for argument in arguments])
+
+
+def assert_refused(capsys, *arguments, says):
+    """Exit code 2, one line on stderr that says why, nothing new on the disk."""
+    assert train(*arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and error.endswith("\n")
+    assert re.search(says, error), error
+    assert os.listdir() == []
+
+
+def finish(folder, *options):
+    assert train("--resume", folder, "--quiet", *options) == 0
+    assert sorted(os.listdir(folder)) == FILES
 
 
 def process(*arguments, interpreter=("-m", "fastcnn.train"), **options):
