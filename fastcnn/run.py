@@ -203,9 +203,9 @@ class Run:
     def _notes(self) -> list[str]:
         """What looks wrong about the images that are trained on, and else about the test's."""
         data, first = self.data, slice(self.settings.limit)
-        notes = check(data.train_images[first], data.train_labels[first])
-        of_test = (note for note in check(data.test_images, data.test_labels) if note not in notes)
-        return notes + [f"of the test: {note}" for note in of_test]
+        notes = check(data.train_images[first], data.train_labels[first], data.transposed)
+        of_test = check(data.test_images, data.test_labels, data.transposed)
+        return notes + [f"of the test: {note}" for note in of_test if note not in notes]
 
     def _placed(self, samples: ImageSamples) -> Samples:
         """The samples where the model is."""

@@ -38,12 +38,13 @@ TURNS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
 }
 
 
-def check(images: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> list[str]:
+def check(images: NDArray[np.uint8], labels: NDArray[np.integer[Any]], transposed: bool = False) -> list[str]:
     """Tell what looks wrong about labelled images.
 
     Args:
         images: uint8 ``(N, 1, H, W)``, one at least.
         labels: Integers ``(N,)``.
+        transposed: Whether rows and columns were swapped when they were loaded (`Dataset.transposed`).
 
     Returns:
         A line for each thing; none for MNIST, Fashion-MNIST, and most of what is fine.
@@ -83,7 +84,9 @@ def check(images: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> list[s
         turn = _turn(255 - some if light else some, classes)
         if turn == TRANSPOSED:
             lines.append(
-                "the digits lie transposed, as in EMNIST's files: pass --transpose (load_dataset: transpose=True)"
+                "the digits lie transposed, which the files didn't: pass --no-transpose (load_dataset: transpose=False)"
+                if transposed
+                else "the digits lie transposed, as in EMNIST's files: pass --transpose (load_dataset: transpose=True)"
             )
         elif turn != "stand upright":
             lines.append(f"the digits {turn}: write them upright by fastcnn.data.write_idx")

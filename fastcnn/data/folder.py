@@ -195,13 +195,22 @@ def _sets(folder: Path, files: Iterable[Path]) -> dict[tuple[Path, str], dict[in
     """The files by the set that they belong to (its folder, and how its names begin) and their part of it."""
     sets: dict[tuple[Path, str], dict[int, list[tuple[Part, Path]]]] = defaultdict(lambda: defaultdict(list))
     for path in files:
-        if part := part_of(path.name):
+        if part := _part_at(path):
             place, own = path.parent, 0
             while place != folder and _is_for(place.name, part):
                 place, own = place.parent, own + 1
             part = part._replace(order=(own > 0, *part.order))
             sets[place, part.prefix][part.number].append((part, path))
     return sets
+
+
+def _part_at(path: Path) -> Part | None:
+    """What the name of a file says that it is, or its folder's with it: train/images."""
+    return part_of(path.name) or part_of(f"{path.parent.name}-{path.name}")
+
+
+def _is_idx(head: bytes) -> bool:
+    return head.startswith(b"\0\0") and head[2:3] in b"\x08\x09\x0b\x0c\x0d\x0e" and 1 <= int.from_bytes(head[3:4]) <= 4
 
 
 def _is_for(name: str, part: Part) -> bool:
@@ -226,13 +235,13 @@ def _what_is_there(folder: Path, files: Sequence[Path], odd: Sequence[Path], com
     """What the folder holds, and what each is taken for: first what the search knows, then the others."""
     if not files and not odd:
         return "it holds no files" if complete else f"it holds more than {MOST_ENTRIES:,} files and folders"
-    known = [(path, PARTS[part.number]) for path in files if (part := part_of(path.name))]
-    others = (path for path in files if part_of(path.name) is None)
+    known = [(path, PARTS[part.number]) for path in files if (part := _part_at(path))]
+    others = (path for path in files if _part_at(path) is None)
     listed = [(path, why_no_file(path) or "") for path in odd] + known
     for path in islice(others, max(SHOWN - len(listed), 0)):
         head = head_of(path)
         kind = kind_of(head)
-        guess = "IDX, of a name that doesn't say which part" if head.startswith(b"\0\0") else "unknown"
+        guess = "IDX, of a name that doesn't say which part" if _is_idx(head) else "unknown"
         if path.suffix.lower() in UNFINISHED:
             kind, guess = None, "a download that is not finished"
         listed.append((path, kind.what if kind else guess))
@@ -241,7 +250,12 @@ def _what_is_there(folder: Path, files: Sequence[Path], odd: Sequence[Path], com
     return f"it holds {shown}" + (f" and {more:,} other files" if more else "") + ("" if complete else " at least")
 
 
-def _remedy(files: Iterable[Path]) -> str:
-    """What to do about files that are no IDX files: as the first of a known kind needs it."""
-    kinds = (kind_of(head_of(path)) for path in islice(files, SHOWN))
-    return next((kind.remedy for kind in kinds if kind and kind != TEXT), "put them there, or name another folder")
+def _remedy(files: Sequence[Path]) -> str:
+    """What to do about files that are no IDX files: as the first of a known kind needs it; or about their names."""
+    heads = [head_of(path) for path in files[:SHOWN]]
+    remedy = next((kind.remedy for kind in map(kind_of, heads) if kind and kind != TEXT), None)
+    if remedy is None and any(map(_part_at, files)):
+        remedy = "put what is missing beside the others, or name another folder"
+    if remedy is None and any(map(_is_idx, heads)):
+        remedy = "give the files these names"
+    return remedy or "put them there, or name another folder"

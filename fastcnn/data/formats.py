@@ -43,6 +43,7 @@ BEGINNINGS = (
     (b"\x80\x04", Kind("a pickle", CONVERT)),
     (b"PAR1", Kind("a Parquet table", CONVERT)),
     (b"\x89HDF", Kind("an HDF5 file", CONVERT)),
+    (b"ARROW1", Kind("an Arrow table", CONVERT)),
     (b"MATLAB", Kind("a MATLAB file", CONVERT)),
     (b"version https://git-lfs", Kind("a pointer of Git LFS instead of the file", "fetch the file by git lfs pull")),
 )
@@ -60,7 +61,10 @@ def kind_of(head: bytes) -> Kind | None:
         if head.startswith(beginning):
             return kind
     if head.startswith(b"PK\x03\x04"):
-        is_npz = b".npy" in head[30:100]  # the name of the first file in it
+        name = head[30:100]  # of the first file in it
+        if b"/data.pkl" in name or b"/.format_version" in name:
+            return Kind("a file of torch.save", CONVERT)
+        is_npz = b".npy" in name
         return Kind("NumPy's .npz", CONVERT) if is_npz else Kind("a zip archive", UNPACK)
     if head[257:262] == b"ustar":
         return Kind("a tar archive", UNPACK)

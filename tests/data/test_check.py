@@ -80,6 +80,11 @@ def test_dark_digits_that_are_transposed_as_well_give_two_lines():
     assert ["light" in line for line in check(255 - IMAGES.swapaxes(2, 3), LABELS)] == [True, False]
 
 
+def test_upright_digits_that_the_loading_transposed_are_to_be_left_as_they_are():
+    [line] = check(IMAGES.swapaxes(2, 3), LABELS, transposed=True)
+    assert "pass --no-transpose" in line
+
+
 def test_images_at_the_end_of_a_large_set_are_looked_at():
     images = np.zeros((20_000, 1, 4, 4), np.uint8)
     images[::2, :, 1] = 1

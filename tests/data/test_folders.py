@@ -97,6 +97,9 @@ FOUND = {
         put(f, [f"archive/{name}/{name}" for name in NAMES], changed(lambda x: x[::-1]), pack=plain),
     ),
     "a folder a part": lambda f: put(f, [f"{('train', 'test')[i // 2]}/{name}" for i, name in enumerate(NAMES)]),
+    "folders that say the part": lambda f: put(
+        f, [f"{p}/{w}" for p in ("training", "test") for w in ("images", "labels")]
+    ),
     "macOS's archive": lambda f: (put(f / "data"), put(f / "__MACOSX", [f"._{name}" for name in NAMES])),
     "the good one before its copy": lambda f: (put(f), put(f, spelt("{} (1)"), changed(lambda x: x[::-1]))),
     "QMNIST's": lambda f: put(
@@ -201,7 +204,15 @@ REFUSED = {
         lambda f: (put(f), (f / NAMES[3]).unlink()),
         [f"got no {NAMES[3]};", f"'{NAMES[0]}' (training images)", f"'{NAMES[2]}' (test images)"],
     ),
-    "an unknown name": (lambda f: (f / "digits.bin").write_bytes(idx(ARRAYS[0])), ["'digits.bin' (IDX, of a name"]),
+    "an unknown name": (
+        lambda f: (f / "digits.bin").write_bytes(idx(ARRAYS[0])),
+        ["'digits.bin' (IDX, of a name", "give the files these names"],
+    ),
+    "x and y": (lambda f: put(f, ["x_train", "y_train", "x_test", "y_test"]), ["give the files these names"]),
+    "zeros": (lambda f: (f / "test_batch.bin").write_bytes(bytes(3073)), ["'test_batch.bin' (unknown)"]),
+    "only the test": (lambda f: put(f, NAMES[2:], ARRAYS[2:]), ["put what is missing beside the others"]),
+    "PyTorch's": (lambda f: (f / "a.pt").write_bytes(b"PK\3\4" + bytes(26) + b"a/data.pkl"), ["torch.save"]),
+    "Arrow": (lambda f: (f / "data.arrow").write_bytes(b"ARROW1\0\0"), ["an Arrow table"]),
     "an empty folder": (lambda f: None, ["it holds no files"]),
     "too few to hold back": (lambda f: put(f, NAMES[:2], [a[:5] for a in ARRAYS[:2]]), ["at least 6 images", "got 5"]),
 }  # fmt: skip
