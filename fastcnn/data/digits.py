@@ -10,6 +10,7 @@ frame     MNIST's own (`pictures.frame`): its images come out much as they went 
 """
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,7 @@ from fastcnn.data.pictures.frame import centred, framed
 from fastcnn.data.pictures.lines import without_lines
 from fastcnn.data.pictures.paper import ink_of, strongest_of
 from fastcnn.data.pictures.pieces import largest_around
-from fastcnn.data.pictures.sheet import sheet_in
+from fastcnn.data.pictures.sheet import Sheet, sheet_in
 from fastcnn.errors import DataError, DTypeError, ShapeError
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ MARGIN = 0.4  # of its longer side, in a closer look
 FAINT = 0.25  # of the strongest: a piece of ink is made of pixels above
 CRUMB = 0.045  # of the longer side: so small a piece is what is left of lines, where there were any
 NOTHING = 0.015  # of the contrast: what is less is not ink
+VEIL, MIDDLE = 0.1, 0.65  # a piece with so large a share of even ink, fainter than so much of its strongest, is veiled
 LEAST_CONTRAST = 16  # of 255
 LEAST_CONTRAST_TO_NOISE = 4
 BLANK = "expected a digit on a plain background, got no ink that stands out (a blank or noisy image); check the picture"
@@ -107,16 +109,20 @@ class _Look:
         noise: Of the ink.
         factor: How many times smaller it is than in the picture.
         corner: Where it begins in the picture, left and top.
+        floor: Of the ink, where a digit stands in a narrow shadow.
         digits: That are seen.
     """
 
-    def __init__(self, picture: "Image", frame: Frame) -> None:
+    def __init__(self, picture: "Image", frame: Frame, sheet: Sheet | None = None) -> None:
         left, top, right, bottom = frame
         self.factor = math.ceil(max(right - left, bottom - top) / WORKING_SIZE)
         pixels = np.asarray(picture.reduce(self.factor, frame))
+        if sheet:
+            pixels = sheet.alone(pixels)
         ink, self.noise, self.paper = ink_of(pixels.reshape(*pixels.shape[:2], -1))
         self.ink, self.lines = without_lines(ink, self.noise)
         self.corner = left, top
+        self.floor = 0.0
         self.digits = self._digits()
 
     def _digits(self) -> list[Digit]:
@@ -125,15 +131,31 @@ class _Look:
             least = max(LEAST_CONTRAST, LEAST_CONTRAST_TO_NOISE * self.noise)
             if strongest < least:
                 return []
-            smallest = CRUMB * max(self.ink.shape) if self.lines else 0
-            digits = digits_in(self.ink, max(FAINT * strongest, least / 2), self.paper, smallest)
+            digits = self._above(max(FAINT * strongest, least / 2))
             if not digits:
                 return []
-            contrast = self.contrast(max(digits, key=weight))
+            main = max(digits, key=weight)
+            veil, strong = self._veil(main)
+            if veil and (unveiled := self._above((veil + strong) / 2)):
+                self.floor, digits = veil, unveiled
+                main = max(digits, key=weight)
+            contrast = self.contrast(main)
             if contrast > 0.6 * strongest:
                 break
             strongest = contrast  # was that of an edge, or of a line
         return [] if contrast < least else digits
+
+    def _above(self, level: float) -> list[Digit]:
+        return digits_in(self.ink, level, self.paper, CRUMB * max(self.ink.shape) if self.lines else 0)
+
+    def _veil(self, digit: Digit) -> tuple[float, float]:
+        """How strong the narrow shadow is that a digit stands in and was taken for, 0 if there is none; and its ink."""
+        mask = digit.mask
+        strong = float(np.percentile(self.ink[mask], 98))
+        even = mask & (self.ink < MIDDLE * strong)
+        for _ in range(2):
+            even = ~largest_around(~even)
+        return (float(np.median(self.ink[even])) if even.sum() > VEIL * mask.sum() else 0.0), strong
 
     def contrast(self, digit: Digit) -> float:
         """How strong the ink of a digit is."""
@@ -143,7 +165,7 @@ class _Look:
     def cut_out(self, digit: Digit) -> Floats:
         """Its ink within its box, 0 to 1."""
         contrast = self.contrast(digit)
-        floor = max(3 * self.noise, NOTHING * contrast)
+        floor = max(3 * self.noise, NOTHING * contrast, self.floor)
         mask = digit.mask
         for _ in range(1 if max(self.ink.shape) < 64 else 2):
             mask = largest_around(mask)
@@ -181,22 +203,23 @@ def _seen(image: Bytes, who: str) -> tuple["Image", _Look, list[Digit]]:
         shown = picture
         if backdrop:
             shown = Image.alpha_composite(Image.new("RGBA", picture.size, backdrop), picture).convert("RGB")
-        whole = (0, 0, *shown.size)
-        for frame in (_sheet_in(shown), whole):
-            look = _Look(shown, frame) if frame else None
-            if look and look.digits:
-                return shown, look, look.digits
+        sheet = _sheet_in(shown)
+        look = _Look(shown, sheet.frame, sheet) if sheet else None
+        if not look or not look.digits:
+            look = _Look(shown, (0, 0, *shown.size))
+        if look.digits:
+            return shown, look, look.digits
     raise DataError(f"{who}: {BLANK}")
 
 
-def _sheet_in(picture: "Image") -> Frame | None:
-    """The frame of a sheet in a picture, if there is one."""
+def _sheet_in(picture: "Image") -> Sheet | None:
+    """Where a sheet lies in a picture, if there is one."""
     factor = math.ceil(max(picture.size) / WORKING_SIZE)
-    frame = sheet_in(picture.reduce(factor))
-    if frame is None:
+    sheet = sheet_in(picture.reduce(factor))
+    if sheet is None:
         return None
-    left, top, right, bottom = (side * factor for side in frame)
-    return left, top, min(right, picture.width), min(bottom, picture.height)
+    left, top, right, bottom = (side * factor for side in sheet.frame)
+    return replace(sheet, frame=(left, top, min(right, picture.width), min(bottom, picture.height)))
 
 
 def _in_style(picture: "Image", look: _Look, digit: Digit) -> Bytes:
