@@ -135,10 +135,10 @@ class _Look:
             if not digits:
                 return []
             main = max(digits, key=weight)
-            veil, strong = self._veil(main)
-            if veil and (unveiled := self._above((veil + strong) / 2)):
-                self.floor, digits = veil, unveiled
-                main = max(digits, key=weight)
+            if (veil := self._veil(main)) and (unveiled := self._above((veil + self._strong(main)) / 2)):
+                clear = max(unveiled, key=weight)
+                if not clear.spans:
+                    self.floor, digits, main = veil, unveiled, clear
             contrast = self.contrast(main)
             if contrast > 0.6 * strongest:
                 break
@@ -148,14 +148,19 @@ class _Look:
     def _above(self, level: float) -> list[Digit]:
         return digits_in(self.ink, level, self.paper, CRUMB * max(self.ink.shape) if self.lines else 0)
 
-    def _veil(self, digit: Digit) -> tuple[float, float]:
-        """How strong the narrow shadow is that a digit stands in and was taken for, 0 if there is none; and its ink."""
+    def _strong(self, digit: Digit) -> float:
+        return float(np.percentile(self.ink[digit.mask], 98))
+
+    def _veil(self, digit: Digit) -> float:
+        """How strong the narrow shadow or the fold is that a digit stands on and was taken for; 0 if there is none."""
         mask = digit.mask
-        strong = float(np.percentile(self.ink[mask], 98))
-        even = mask & (self.ink < MIDDLE * strong)
+        faint = mask & (self.ink < MIDDLE * self._strong(digit))
+        even = faint
         for _ in range(2):
             even = ~largest_around(~even)
-        return (float(np.median(self.ink[even])) if even.sum() > VEIL * mask.sum() else 0.0), strong
+        if even.sum() > VEIL * mask.sum():
+            return float(np.median(self.ink[even]))
+        return float(np.median(self.ink[faint])) if digit.spans and faint.any() else 0.0
 
     def contrast(self, digit: Digit) -> float:
         """How strong the ink of a digit is."""

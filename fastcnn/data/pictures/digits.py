@@ -52,6 +52,12 @@ class Digit:
         return self.box[2] - self.box[0]
 
     @property
+    def spans(self) -> bool:
+        """Whether it reaches from side to side of the picture."""
+        top, left, bottom, right = self.box
+        return (top, bottom) == (0, self.number.shape[0]) or (left, right) == (0, self.number.shape[1])
+
+    @property
     def amount(self) -> float:
         return sum(piece.amount for piece in self.pieces)
 
