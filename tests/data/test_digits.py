@@ -218,3 +218,32 @@ def test_a_view_that_is_not_contiguous_will_do():
     np.testing.assert_array_equal(mnist_style(np.asfortranarray(picture)), mnist_style(picture))
     turned = np.asarray(Image.fromarray(picture).transpose(Image.Transpose.TRANSPOSE))
     np.testing.assert_array_equal(mnist_style(picture.transpose(1, 0, 2)), mnist_style(turned))
+
+
+def seven():
+    """A 7 in dark ink on grey paper."""
+    paper = np.full((200, 200), 200, np.uint8)
+    paper[50:64, 70:130] = paper[50:150, 116:130] = 30
+    return paper
+
+
+def test_a_narrow_shadow_is_no_ink():
+    picture = seven()
+    picture[:, 80:110] //= 2
+    assert np.abs(mnist_style(picture).astype(int) - mnist_style(seven())).mean() < 4
+
+
+def test_a_fold_is_no_ink():
+    picture = seven()
+    picture[:, 99:101] = np.minimum(picture[:, 99:101], 120)
+    picture[:99] = np.minimum(picture[:99], 190)
+    assert np.abs(mnist_style(picture).astype(int) - mnist_style(seven())).mean() < 4
+
+
+def test_a_turned_sheet_on_a_lighter_desk():
+    sheet = np.dstack([seven(), np.full((200, 200), 255, np.uint8)])
+    turned = Image.fromarray(sheet).rotate(6, expand=True)
+    desk = Image.new("L", (320, 320), 250)
+    desk.paste(turned.getchannel(0), (45, 45), turned.getchannel(1))
+    alone = Image.fromarray(seven()).rotate(6, fillcolor=200)
+    assert np.abs(mnist_style(np.asarray(desk)).astype(int) - mnist_style(np.asarray(alone))).mean() < 4

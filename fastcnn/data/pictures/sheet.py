@@ -58,7 +58,8 @@ class Sheet:
         y = np.clip(np.arange(height), *(np.array([good[0] + 1, good[-1] + 2]) * height // len(self.first)))
         ends = (first[row] * width // self.width, (last[row] + 1) * width // self.width - 1)
         x = np.clip(np.arange(width), *(end[:, np.newaxis] for end in ends))
-        return pixels[np.minimum(y, height - 1)[:, np.newaxis], x]
+        alone: NDArray[Any] = pixels[np.minimum(y, height - 1)[:, np.newaxis], x]
+        return alone
 
 
 def sheet_in(picture: "Image") -> Sheet | None:
