@@ -1,6 +1,7 @@
 """How a model runs: its steps forth, and back again, with every array let go as soon as nobody needs it."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -10,7 +11,7 @@ from fastcnn import ops, watch
 from fastcnn.backends.arrays import plain
 from fastcnn.errors import DTypeError, ShapeError
 from fastcnn.fuse import Step
-from fastcnn.layers.contract import run_forward
+from fastcnn.layers.contract import is_custom, run_forward
 from fastcnn.layers.layer import Backward, Layer, Shape, Training
 from fastcnn.layers.parameter import Array
 
@@ -161,8 +162,10 @@ def _prepared_by_itself(layer: Layer, input_shape: Any) -> Callable[[Any], Array
 def _checked_forward(layer: Layer, shape: Shape, dtype: np.dtype[Any]) -> Callable[[Any], Array]:
     """The forward of a layer in evaluation, its result as prepared kernels may trust it."""
 
+    forward = partial(run_forward, layer) if is_custom(layer) else layer.forward
+
     def run(x: Any) -> Array:
-        y = run_forward(layer, x, None)[0]
+        y = forward(x, None)[0]
         if getattr(y, "dtype", None) != dtype:
             raise _wrong_dtype(layer, y, dtype)
         if y.shape != shape:
@@ -181,7 +184,10 @@ def _one_forward(
     layer: Layer, taken: Any, training: Training | None, watcher: watch.Watch | None
 ) -> tuple[Any, Backward]:
     if watcher is None:
-        return run_forward(layer, taken, training)
+        result: tuple[Any, Backward] = (
+            run_forward(layer, taken, training) if is_custom(layer) else layer.forward(taken, training)
+        )
+        return result
     return watcher.forward(layer, taken, training, inner=layer.is_model)
 
 

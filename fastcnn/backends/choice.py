@@ -27,6 +27,8 @@ def on_device(array: Any) -> bool:
 
 def as_array(values: Any, who: str, name: str) -> Any:
     """The values as an array of NumPy's, or a `DeviceArray`, over the memory of another library's on the GPU."""
+    if type(values) is np.ndarray:
+        return values
     return _there(values) if on_device(values) else array_of(values, who, name)
 
 

@@ -7,6 +7,7 @@ once for each shape of a sample, in training and in evaluation. Later calls are 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,13 @@ Forward = tuple[Any, Callable[..., Any]]
 
 def is_custom(part: Any, method: str = "forward") -> bool:
     """Whether somebody else wrote this method of a layer or a loss."""
-    module = getattr(getattr(type(part), method), "__module__", None)  # None of what was run by exec
+    kind: Any = type(part)
+    return _is_custom(kind, method)
+
+
+@lru_cache(maxsize=1024)  # asked for each layer in each step
+def _is_custom(kind: Any, method: str) -> bool:
+    module = getattr(getattr(kind, method), "__module__", None)  # None of what was run by exec
     return not (module or "").startswith("fastcnn.")
 
 

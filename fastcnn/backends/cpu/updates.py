@@ -34,6 +34,9 @@ def betas(who: str, beta1: float, beta2: float) -> list[float]:
     ]
 
 
+TINY = {np.dtype(dtype): float(np.finfo(dtype).tiny) for dtype in ("float32", "float64")}  # the smallest normal number
+
+
 def _divisor(who: str, eps: float, dtype: np.dtype[Any], least: float) -> float:
     if 0 < eps < least:
         raise ConfigError(
@@ -45,12 +48,12 @@ def _divisor(who: str, eps: float, dtype: np.dtype[Any], least: float) -> float:
 
 def rmsprop_eps(who: str, eps: float, dtype: np.dtype[Any]) -> float:
     """`eps`, if it holds a step down where the mean square is less than the dtype holds; 0 does without one."""
-    return _divisor(who, eps, dtype, float(np.finfo(dtype).tiny))
+    return _divisor(who, eps, dtype, TINY[dtype])
 
 
 def adam_eps(who: str, eps: float, dtype: np.dtype[Any], beta2: float) -> float:
     """The same where it is added to the root, and to as much of a gradient's square as `beta2` leaves for one step."""
-    return _divisor(who, eps, dtype, math.sqrt(float(np.finfo(dtype).tiny) / (1 - beta2)))
+    return _divisor(who, eps, dtype, math.sqrt(TINY[dtype] / (1 - beta2)))
 
 
 def sgd_update(data: Array, grad: Array, lr: float) -> None:
