@@ -161,7 +161,6 @@ def _prepared_by_itself(layer: Layer, input_shape: Any) -> Callable[[Any], Array
 
 def _checked_forward(layer: Layer, shape: Shape, dtype: np.dtype[Any]) -> Callable[[Any], Array]:
     """The forward of a layer in evaluation, its result as prepared kernels may trust it."""
-
     forward = partial(run_forward, layer) if is_custom(layer) else layer.forward
 
     def run(x: Any) -> Array:

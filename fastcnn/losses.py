@@ -76,7 +76,8 @@ class Loss:
         """
         logits = self._one_array("outputs", logits)
         target = self.checked_target(logits, self._one_array("targets", target))
-        losses, backward = self._checked(self.per_sample(logits, beside(target, logits)), logits)
+        result = self.per_sample(logits, beside(target, logits))
+        losses, backward = self._checked(result, logits) if is_custom(self, "per_sample") else result
         if self.reduction == "none":
 
             def backward_each(dvalue: Array) -> Array:
@@ -104,7 +105,7 @@ class Loss:
     def _checked(self, result: Any, logits: Array) -> tuple[Array, Callable[[Array], Array]]:
         """What `per_sample` gave, if it is a loss for each sample and a way back that is the gradient of their sum."""
         losses, backward = checked_pair(result, self.who, PER_SAMPLE)
-        looks = is_custom(self, "per_sample") and not self.scales
+        looks = not self.scales
         if looks:
             check_takes(backward, ("dlosses",), f"{self.who}: the backward that per_sample returns")
         if getattr(losses, "shape", None) != logits.shape[:1]:

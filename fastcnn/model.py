@@ -26,7 +26,7 @@ from fastcnn.fuse import ConvStage
 from fastcnn.layers import Conv2d
 from fastcnn.layers.arguments import choice, float_dtype, whole
 from fastcnn.layers.contract import check_signature
-from fastcnn.layers.layer import Backward, Layer, Shape, Training, check_dtypes, has_custom, taken_over, within
+from fastcnn.layers.layer import Backward, Layer, Shape, Training, check_dtypes, has_custom, within
 from fastcnn.layers.node import Node
 from fastcnn.layers.parameter import Arena, Array, Parameter
 from fastcnn.linear_stage import LinearStage
@@ -142,15 +142,21 @@ class Model(Layer):
                 yield layer
 
     def forward(self, x: Array, training: Training | bool | None = None) -> tuple[Any, Backward]:
-        with taken_over(self, self.dtype):
+        try:
             return self._execution().forward(self._checked(x), Training.of(training), self.dtype, self.who)
+        except DTypeError:
+            check_dtypes(self, self.dtype)  # a layer that another model took over is the better reason
+            raise
 
     def __call__(self, *x: Any) -> Any:
         """Evaluate, any batch size; keeps no activation longer than the layers need it. Or, with a node, describe."""
         if len(x) != 1 or isinstance(x[0], Node):
             return super().__call__(*x)
-        with taken_over(self, self.dtype):
+        try:
             return self._execution().evaluate(self._checked(x[0]), self.dtype)
+        except DTypeError:
+            check_dtypes(self, self.dtype)
+            raise
 
     def to(self, device: str) -> Self:
         """Move the parameters into the memory of the GPU, ``"cuda"``, or back to the host, ``"cpu"``.

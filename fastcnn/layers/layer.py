@@ -42,7 +42,6 @@ in evaluation): random layers that get the same `training` draw the same numbers
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple, Self, overload
 
 import numpy as np
@@ -302,16 +301,6 @@ def check_dtypes(model: Layer, dtype: np.dtype[Any]) -> None:
                     f"{model.who}: {layer.who} has become part of another model, of {member.dtype}, which this one of "
                     f"{dtype} can't compute with; make a layer for each of the models, or both of one dtype"
                 )
-
-
-@contextmanager
-def taken_over(model: Layer, dtype: np.dtype[Any]) -> Iterator[None]:
-    """Around what a model computes: an error that comes of such a layer says so."""
-    try:
-        yield
-    except DTypeError:
-        check_dtypes(model, dtype)
-        raise
 
 
 def _number_if_square(value: Any) -> Any:
