@@ -155,7 +155,7 @@ def test_the_best_weights_are_restored_when_fit_ends(costs, epochs, left, best):
 
 
 @pytest.mark.parametrize("how", ["error", "interrupt", "stop in an epoch", "error at its start"])
-def test_a_fit_that_is_broken_off_keeps_the_last_weights(how):
+def test_a_fit_that_is_broken_off_keeps_the_last_weights(how, ctrl_c):
     class Breaks(Callback):
         def on_batch(self, trainer, metrics):
             if metrics.epoch == 3 and metrics.batch == (1 if how == "stop in an epoch" else 2):

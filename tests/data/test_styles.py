@@ -55,7 +55,7 @@ def test_paper_without_a_digit_is_blank(kind):
             mnist_style(styles.blank(rng, kind))
 
 
-def test_a_row_is_read_from_left_to_right_and_is_no_single_digit(read):
+def test_a_row_is_read_from_left_to_right_and_is_no_single_digit():
     rng = np.random.default_rng(5)
     for count in (2, 3, 5):
         chosen = rng.choice(clear_digits(100), count, replace=False)
@@ -63,4 +63,8 @@ def test_a_row_is_read_from_left_to_right_and_is_no_single_digit(read):
         picture = styles.row(rng, digits)
         with pytest.raises(DataError, match=f"got {count} that stand side by side; read them by --row"):
             mnist_style(picture)
-        np.testing.assert_array_equal(read(mnist_row(picture)), read([mnist_style(digit) for digit in digits]))
+        seen, wanted = (
+            np.array(images, float).reshape(count, -1) for images in (mnist_row(picture), [*map(mnist_style, digits)])
+        )
+        likeness = np.corrcoef(seen, wanted)[:count, count:]
+        assert likeness.argmax(axis=1).tolist() == [*range(count)] and likeness.diagonal().min() > 0.7, likeness
